@@ -1,0 +1,184 @@
+package gomod
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// A goCommand runs the go command against the scratch directory.
+type goCommand struct {
+	name     string
+	scratch  string
+	env      []string // the user's environment, redirected into scratch
+	user     GoEnv
+	warn     func(string)
+	progress func(Event)
+}
+
+// newGoCommand learns the user's settings and lays out the scratch directory.
+func newGoCommand(ctx context.Context, opts Options, scratch string) (*goCommand, error) {
+	g := &goCommand{name: opts.Go, scratch: scratch, warn: opts.Warn, progress: opts.Progress}
+	// The scratch directory is a module, so that no go.mod above TempDir counts.
+	idle := g.path("idle")
+	if err := os.MkdirAll(idle, 0o755); err != nil {
+		return nil, fmt.Errorf("capture: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(idle, "go.mod"), []byte("module goferry.invalid/idle\n"), 0o644); err != nil {
+		return nil, fmt.Errorf("capture: %w", err)
+	}
+	// GOTOOLCHAIN=local, because a switch would fetch into the user's cache.
+	g.env = append(opts.Env, "GOWORK=off", "GOTOOLCHAIN=local", "GO111MODULE=on")
+	out, err := g.run(ctx, idle, "env", "-json")
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(out.stdout, &g.user); err != nil {
+		return nil, fmt.Errorf("go env -json: %w", err)
+	}
+	g.warnFlags(g.user.GOFLAGS)
+	g.env = append(opts.Env,
+		"GO111MODULE=on",
+		"GOMODCACHE="+g.path("mod"),
+		"GOPATH="+g.path("gopath"),
+		"GOCACHE="+g.path("cache"),
+		"GOTMPDIR="+scratch,
+		"GONOSUMDB=*",
+		// An index would be keyed by the scratch directory, and never used again.
+		"GODEBUG="+joinNonEmpty(lookupEnv(opts.Env, "GODEBUG"), "goindex=0"),
+	)
+	return g, linkFarm(ctx, g.user.GOMODCACHE, g.path("mod"))
+}
+
+// warnFlags tells of flags in GOFLAGS that would change what is captured, and
+// are not followed.
+func (g *goCommand) warnFlags(flags string) {
+	for f := range strings.FieldsSeq(flags) {
+		name, _, _ := strings.Cut(strings.TrimLeft(f, "-"), "=")
+		switch name {
+		case "mod", "modfile", "insecure", "overlay":
+			g.warn(fmt.Sprintf("%s in GOFLAGS is not used in capture", f))
+		}
+	}
+}
+
+func (g *goCommand) path(elem ...string) string {
+	return filepath.Join(append([]string{g.scratch}, elem...)...)
+}
+
+// module runs a go command for one main module, away from any workspace.
+func (g *goCommand) module(ctx context.Context, dir string, args ...string) (output, error) {
+	h := *g
+	h.env = append(g.env[:len(g.env):len(g.env)], "GOWORK=off", "GOFLAGS=-mod=mod -modcacherw")
+	return h.run(ctx, dir, args...)
+}
+
+// workspace runs a go command in the workspace of the go.work file work.
+func (g *goCommand) workspace(ctx context.Context, work string, args ...string) (output, error) {
+	h := *g
+	h.env = append(g.env[:len(g.env):len(g.env)], "GOWORK="+work, "GOFLAGS=-modcacherw")
+	return h.run(ctx, filepath.Dir(work), args...)
+}
+
+// An output is what a go command wrote.
+type output struct {
+	stdout []byte
+	lines  []string // of standard error, without those that tell of progress
+}
+
+// run runs the go command in dir. Its output comes back with the error too,
+// since "go mod download -json" reports errors there.
+func (g *goCommand) run(ctx context.Context, dir string, args ...string) (output, error) {
+	if err := ctx.Err(); err != nil {
+		return output{}, context.Cause(ctx)
+	}
+	cmd := exec.CommandContext(ctx, g.name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(g.env[:len(g.env):len(g.env)], "PWD="+dir)
+	killGroup(cmd)
+	cmd.WaitDelay = 2 * time.Second
+	var stdout bytes.Buffer
+	stderr := &lineWriter{progress: g.progress}
+	cmd.Stdout, cmd.Stderr = &stdout, stderr
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return output{}, context.Cause(ctx)
+	}
+	out := output{stdout.Bytes(), stderr.lines}
+	if err != nil {
+		if _, exited := errors.AsType[*exec.ExitError](err); !exited {
+			return out, fmt.Errorf("run %s: %w", g.name, err)
+		}
+		return out, newCommandError(args, stderr.lines)
+	}
+	return out, nil
+}
+
+// A lineWriter keeps the lines that the go command writes for people, but for
+// those that tell of progress.
+type lineWriter struct {
+	partial  []byte
+	lines    []string
+	progress func(Event)
+}
+
+// maxLines bounds what is kept of a go command that does not stop complaining.
+const maxLines = 1000
+
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.partial = append(w.partial, p...)
+	for {
+		line, rest, found := bytes.Cut(w.partial, []byte("\n"))
+		if !found {
+			return len(p), nil
+		}
+		w.partial = rest
+		text := strings.TrimRight(string(line), " \t\r")
+		if mod, ok := strings.CutPrefix(text, "go: downloading "); ok {
+			w.progress(Event{Phase: "capture", Module: strings.Replace(mod, " ", "@", 1)})
+		} else if text != "" && len(w.lines) < maxLines {
+			w.lines = append(w.lines, text)
+		}
+	}
+}
+
+// decodeStream reads a sequence of JSON values, as go -json commands print it.
+func decodeStream[T any](out []byte) ([]T, error) {
+	dec := json.NewDecoder(bufio.NewReader(bytes.NewReader(out)))
+	var all []T
+	for {
+		var v T
+		if err := dec.Decode(&v); err == io.EOF {
+			return all, nil
+		} else if err != nil {
+			return all, err
+		}
+		all = append(all, v)
+	}
+}
+
+// lookupEnv returns the value of the last key in env.
+func lookupEnv(env []string, key string) string {
+	for i := len(env) - 1; i >= 0; i-- {
+		if v, ok := strings.CutPrefix(env[i], key+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+func joinNonEmpty(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "," + b
+}

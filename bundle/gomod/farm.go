@@ -1,0 +1,144 @@
+package gomod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// linkFarm makes the GOMODCACHE to, whose files and extracted trees are links
+// to those of the GOMODCACHE from. What cannot be linked, or not be read, is
+// left out: the go command then fetches it.
+func linkFarm(ctx context.Context, from, to string) error {
+	if err := os.MkdirAll(filepath.Join(to, "cache", "download"), 0o755); err != nil {
+		return fmt.Errorf("capture: %w", err)
+	}
+	if from == "" {
+		return nil
+	}
+	f := farm{from: from, to: to}
+	if err := f.link(ctx, ""); err != nil && !errors.Is(err, errNoLinks) {
+		return fmt.Errorf("capture: link %s: %w", from, err)
+	}
+	return nil
+}
+
+// errNoLinks ends a farm where the system gives no links, as Windows does
+// without developer mode.
+var errNoLinks = errors.New("no symbolic links")
+
+type farm struct{ from, to string }
+
+// link follows the directories of cache/download down to those named @v.
+// The escaped module path is at once the name of the extracted tree.
+func (f farm) link(ctx context.Context, path string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(filepath.Join(f.from, "cache", "download", path))
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		switch {
+		case !e.IsDir() || path == "" && e.Name() == "sumdb":
+		case e.Name() == "@v":
+			err = f.linkVersions(path)
+		default:
+			err = f.link(ctx, filepath.Join(path, e.Name()))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linkVersions links what there is of the module path. A .ziphash is linked
+// only along with its zip, and a tree only along with both: the go command
+// takes that as complete, and would else write to them in place.
+func (f farm) linkVersions(path string) error {
+	dir := filepath.Join("cache", "download", path, "@v")
+	entries, err := os.ReadDir(filepath.Join(f.from, dir))
+	if err != nil {
+		return nil
+	}
+	has := func(name string) bool {
+		_, found := slices.BinarySearchFunc(entries, name, func(e fs.DirEntry, name string) int {
+			return strings.Compare(e.Name(), name)
+		})
+		return found
+	}
+	if err := os.MkdirAll(filepath.Join(f.to, dir), 0o755); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		ext := filepath.Ext(e.Name())
+		version := strings.TrimSuffix(e.Name(), ext)
+		switch {
+		case ext == ".info" || ext == ".mod" || ext == ".zip":
+		case ext == ".ziphash" && has(version+".zip"):
+			if !has(version + ".partial") {
+				if err := f.linkTree(path + "@" + version); err != nil {
+					return err
+				}
+			}
+		default:
+			continue
+		}
+		if err := f.symlink(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linkTree links an extracted tree. That of a toolchain which was never used
+// is left out: on first use the go command changes modes in it.
+func (f farm) linkTree(tree string) error {
+	if strings.HasPrefix(filepath.ToSlash(tree), "golang.org/toolchain@") && !toolchainInUse(filepath.Join(f.from, tree)) {
+		return nil
+	}
+	if info, err := os.Stat(filepath.Join(f.from, tree)); err != nil || !info.IsDir() {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(f.to, tree)), 0o755); err != nil {
+		return err
+	}
+	return f.symlink(tree)
+}
+
+func toolchainInUse(dir string) bool {
+	info, err := os.Stat(filepath.Join(dir, "bin", "go"))
+	_, modErr := os.Stat(filepath.Join(dir, "src", "go.mod"))
+	return err == nil && info.Mode()&0o111 != 0 && modErr == nil
+}
+
+func (f farm) symlink(name string) error {
+	err := os.Symlink(filepath.Join(f.from, name), filepath.Join(f.to, name))
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errNoLinks, err)
+}
+
+// removeAll removes the scratch directory, in which a go command that did not
+// take -modcacherw may have left directories read-only.
+func removeAll(dir string) error {
+	err := os.RemoveAll(dir)
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			os.Chmod(path, 0o755)
+		}
+		return nil
+	})
+	return os.RemoveAll(dir)
+}

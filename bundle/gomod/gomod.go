@@ -1,0 +1,234 @@
+// Package gomod finds out which modules and toolchains a Go project needs to
+// be worked on without a network, and where their files are. It asks the go
+// command and nothing else: the go command knows the user's proxies,
+// credentials, private modules, workspaces and version selection, and any
+// second opinion about those would one day differ from the first.
+//
+// # What is captured
+//
+// The unit of capture is a main module. For each of them, side by side:
+//
+//	go mod download -json   the modules whose packages the project builds from
+//	go list -m -json all    every module that version selection looks at
+//	go mod tidy -e          the tests of dependencies, which tidy looks at
+//
+// Scope build takes the first alone, dev all three. The go.sum files which
+// these commands write, starting from none, are exactly the answer: a zip line
+// for each zip that was needed, a /go.mod line for each .mod file, and list
+// names the modules whose .info is read. (The obvious candidate, "go mod
+// download all", takes two to three times as much and fails where some ancient
+// module that nobody builds has gone; it is scope all.)
+//
+// A workspace is captured once as a workspace and once for each member, since
+// GOWORK=off in a member selects other versions. An extra module ("M@V") is
+// captured as a main module of its own, without its replace and exclude
+// directives, as "go install M@V" sees it.
+//
+// # Nothing of the user's is changed
+//
+// Each go command runs with a copy of go.mod (-modfile, with go.sum beside it)
+// and with a GOMODCACHE, GOPATH and GOCACHE in a scratch directory. So that
+// what the user has is neither fetched nor extracted again, the scratch
+// GOMODCACHE begins as a farm of symbolic links to the user's: the go command
+// replaces files there by rename, so it replaces a link and never follows one.
+// A read-only GOMODCACHE is therefore as good as any. `list` files are left
+// out: they tell which versions this machine happens to have, and the capture
+// must depend on the project alone.
+//
+// One possibility would be to put GOPROXY=file://GOMODCACHE/cache/download in
+// front of the user's list instead. But modules of GONOPROXY would pass it by
+// and be fetched from their repository again, "latest" would come to mean the
+// newest version in the cache, and everything would be copied and extracted
+// once more (10 s for 200 modules).
+//
+// # Trust
+//
+// Nothing here is proven. The go command is told not to ask the checksum
+// database (GONOSUMDB=*) and begins without go.sum, because the caller checks
+// every zip and every .mod itself, from the bytes that it carries; see
+// [Captured.GoSum] for what the project's go.sum files say. Toolchains that the
+// go command fetches are the exception: it always checks them.
+package gomod
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+
+	"golang.org/x/mod/module"
+)
+
+// A Scope says how much of the module graph is captured.
+type Scope string
+
+const (
+	// Build is what "go mod download" fetches: enough to build, test and vet.
+	Build Scope = "build"
+	// Dev adds what "go mod tidy" and "go list -m all" need, so that every
+	// command works offline but "go mod download all". The zero Scope is Dev.
+	Dev Scope = "dev"
+	// All is "go mod download all": each version of the graph with its zip.
+	All Scope = "all"
+)
+
+// A Platform is an operating system and an architecture, as GOOS and GOARCH.
+type Platform struct{ OS, Arch string }
+
+func (p Platform) String() string { return p.OS + "/" + p.Arch }
+
+// Options say what to capture. The zero value captures nothing.
+type Options struct {
+	Dirs      []string         // project directories; none: no project
+	Modules   []module.Version // extra modules; Version may be a query such as "latest"
+	Scope     Scope            // "" means Dev
+	Toolchain string           // "auto", "none", "latest", "go1.26.8" or "1.26.8"; "" means auto
+	Platforms []Platform       // platforms to take the toolchain for
+
+	Go       string       // go command; "" means "go" from PATH
+	Env      []string     // environment of the go command, as os.Environ has it
+	TempDir  string       // where the scratch directory goes; "" means os.TempDir()
+	Progress func(Event)  // may be nil; called from several goroutines, one at a time
+	Warn     func(string) // may be nil; one line for people, one call at a time
+}
+
+// An Event tells of progress.
+type Event struct {
+	Phase  string // "resolve", "capture" or "toolchain"
+	Module string // path@version, or the directory or command at work
+	Bytes  int64  // size of the module's zip, where known
+}
+
+// A Captured is what a project needs. Files that it names may lie in its
+// scratch directory: they are valid until Close.
+type Captured struct {
+	Modules    []Module    // have a zip; sorted by path and version, no duplicates
+	GraphOnly  []Module    // have none: only version selection looks at them
+	Toolchains []Toolchain // one a platform, sorted by platform
+	Projects   []Project   // the main modules, sorted by path
+	GoVersion  string      // what the toolchain choice came to, as "go1.26.8"; "" for none
+	Env        GoEnv
+
+	sums    map[module.Version]string
+	scratch string
+}
+
+// A Module is one module version and its files. A replaced module does not
+// appear; its replacement does, under its own path and version.
+type Module struct {
+	Path, Version string
+
+	// Info is {"Version":"…","Time":"…"} without Time where none is known:
+	// one form, whatever the cache or the proxy had. Nil if not needed, which
+	// only a GraphOnly module can be.
+	Info []byte
+	Mod  []byte // the .mod file; nil if not needed, likewise
+	Zip  string // name of the zip file; "" for GraphOnly
+	Size int64  // of Zip
+}
+
+// A Toolchain is the module of one Go distribution.
+type Toolchain struct {
+	Version  string // as "go1.26.8"
+	Platform Platform
+	Module   Module // version of golang.org/toolchain
+}
+
+// A Project is a main module with its files as they are on disk. A workspace
+// adds a Project of its own, with Path "" and only the last two.
+type Project struct {
+	Path              string
+	GoMod, GoSum      []byte
+	GoWork, GoWorkSum []byte
+}
+
+// GoEnv is the part of "go env" that callers act on.
+type GoEnv struct {
+	GOPROXY, GONOPROXY, GOPRIVATE, GOINSECURE, GOAUTH string
+	GOSUMDB, GONOSUMDB                                string
+	GOMODCACHE, GOPATH, GOFLAGS, GOVERSION            string
+	GOOS, GOARCH                                      string
+}
+
+// Capture finds what opts ask for. Cancelling ctx kills the go commands that
+// run. The errors are those of this package's error types where the cause is
+// known, and nothing is left behind on failure.
+func Capture(ctx context.Context, opts Options) (_ *Captured, err error) {
+	scratch, err := os.MkdirTemp(opts.TempDir, "goferry-capture-")
+	if err != nil {
+		return nil, fmt.Errorf("capture: %w", err)
+	}
+	c := &Captured{scratch: scratch, sums: map[module.Version]string{}}
+	defer func() {
+		if err != nil {
+			c.Close()
+			if ctx.Err() != nil {
+				err = fmt.Errorf("capture: %w", context.Cause(ctx))
+			}
+		}
+	}()
+	opts = opts.withDefaults()
+	g, err := newGoCommand(ctx, opts, scratch)
+	if err != nil {
+		return nil, err
+	}
+	c.Env = g.user
+	s, err := g.captureModules(ctx, c, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.collect(ctx, s, c); err != nil {
+		return nil, err
+	}
+	if err := g.captureToolchains(ctx, s, c, opts); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close removes the scratch directory.
+func (c *Captured) Close() error {
+	if c == nil || c.scratch == "" {
+		return nil
+	}
+	return removeAll(c.scratch)
+}
+
+// GoSum returns what the go.sum files of the projects say of a module: the
+// sums of its zip and of its go.mod, "" where they say nothing.
+func (c *Captured) GoSum(path, version string) (sum, modSum string) {
+	return c.sums[module.Version{Path: path, Version: version}],
+		c.sums[module.Version{Path: path, Version: version + "/go.mod"}]
+}
+
+// withDefaults fills the zero values in and makes the callbacks safe to call.
+func (o Options) withDefaults() Options {
+	if o.Scope == "" {
+		o.Scope = Dev
+	}
+	if o.Toolchain == "" {
+		o.Toolchain = "auto"
+	}
+	if o.Go == "" {
+		o.Go = "go"
+	}
+	o.Env = slices.Clone(o.Env)
+	var mu sync.Mutex
+	progress, warn := o.Progress, o.Warn
+	o.Progress = func(e Event) {
+		if progress != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			progress(e)
+		}
+	}
+	o.Warn = func(line string) {
+		if warn != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			warn(line)
+		}
+	}
+	return o
+}

@@ -1,0 +1,328 @@
+package gomod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/version"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
+	"golang.org/x/sync/errgroup"
+)
+
+// A set grows to what all main modules together need.
+type set struct {
+	mu    sync.Mutex
+	built map[module.Version]bool // zips that "go mod download" names
+	zips  map[module.Version]bool
+	mods  map[module.Version]bool // .mod files
+	infos map[module.Version]bool // .info files
+
+	goVersion string // highest that a main module asks for, as "go1.26"
+}
+
+func newSet() *set {
+	return &set{
+		built: map[module.Version]bool{}, zips: map[module.Version]bool{},
+		mods: map[module.Version]bool{}, infos: map[module.Version]bool{},
+	}
+}
+
+// captureModules goes through the projects and the extra modules of opts.
+func (g *goCommand) captureModules(ctx context.Context, c *Captured, opts Options) (*set, error) {
+	s := newSet()
+	mains, spaces, err := g.findProjects(ctx, opts.Dirs, c)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range opts.Modules {
+		main, err := g.extraModule(ctx, m, s)
+		if err != nil {
+			return nil, err
+		}
+		if main.file != nil {
+			mains = append(mains, main)
+		}
+	}
+	for i, m := range mains {
+		g.progress(Event{Phase: "resolve", Module: m.name})
+		if err := g.captureMain(ctx, m, fmt.Sprintf("main%d", i), opts.Scope, s); err != nil {
+			return nil, err
+		}
+	}
+	for i, w := range spaces {
+		g.progress(Event{Phase: "resolve", Module: w.file})
+		if err := g.captureWorkspace(ctx, w, fmt.Sprintf("work%d", i), opts.Scope, s); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// captureMain adds to s what one main module needs. The go commands run side
+// by side, each with a go.mod of its own.
+func (g *goCommand) captureMain(ctx context.Context, m mainModule, name string, scope Scope, s *set) error {
+	if err := s.raise(m.dir, m.file); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	step := func(step string, f func(round, context.Context) error) {
+		group.Go(func() error {
+			r := round{g: g, main: m, modfile: g.path(name, step, "go.mod"), set: s}
+			if err := writeNew(r.modfile, m.file); err != nil {
+				return err
+			}
+			if err := f(r, ctx); err != nil {
+				return fmt.Errorf("capture %s: %w", m.name, err)
+			}
+			return nil
+		})
+	}
+	step("download", round.download)
+	if scope != Build {
+		step("list", round.list)
+		step("tidy", round.tidy)
+	}
+	if scope == All {
+		step("all", round.downloadAll)
+	}
+	return group.Wait()
+}
+
+// A round is one go command for one main module.
+type round struct {
+	g       *goCommand
+	main    mainModule
+	modfile string
+	set     *set
+}
+
+func (r round) run(ctx context.Context, args ...string) (output, error) {
+	n := 1 // "go list -m", but "go mod tidy"
+	if args[0] == "mod" {
+		n = 2
+	}
+	args = append(args[:n:n], append([]string{"-modfile=" + r.modfile}, args[n:]...)...)
+	return r.g.module(ctx, r.main.dir, args...)
+}
+
+// download takes what "go mod download" says the packages are built from.
+func (r round) download(ctx context.Context) error {
+	out, err := r.run(ctx, "mod", "download", "-json")
+	found, failed, err := downloads(out, err)
+	if err != nil {
+		return err
+	}
+	if len(failed) > 0 {
+		return joinErrors(failed)
+	}
+	r.set.add(r.set.built, found...)
+	r.set.add(r.set.zips, found...)
+	changed, err := os.ReadFile(r.modfile)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.set.raise(r.modfile, changed), r.set.addWritten(r.modfile))
+}
+
+// downloadAll takes what is left of the module graph, if it can be had.
+func (r round) downloadAll(ctx context.Context) error {
+	out, err := r.run(ctx, "mod", "download", "-json", "all")
+	found, failed, err := downloads(out, err)
+	if err != nil {
+		return err
+	}
+	for _, e := range failed {
+		if errors.Is(e, ErrNetwork) {
+			return e
+		}
+		r.g.warn("not captured: " + e.Error())
+	}
+	r.set.add(r.set.zips, found...)
+	return r.set.addWritten(r.modfile)
+}
+
+// tidy takes what the tests of dependencies need. An untidy project is
+// captured both as it is and as tidy would have it.
+func (r round) tidy(ctx context.Context) error {
+	out, err := r.run(ctx, "mod", "tidy", "-e")
+	if err != nil {
+		return err
+	}
+	for _, complaint := range complaints(out.lines) {
+		// A set that depends on the network's mood is no set.
+		if errors.Is(classify(complaint), ErrNetwork) {
+			return newCommandError([]string{"mod", "tidy"}, []string{complaint})
+		}
+		r.g.warn(r.main.name + ": " + oneLine(strings.TrimPrefix(complaint, "go: ")))
+	}
+	return r.set.addWritten(r.modfile)
+}
+
+// complaints joins the lines of standard error to one for each complaint.
+func complaints(lines []string) []string {
+	var all []string
+	for _, line := range lines {
+		switch {
+		case strings.HasPrefix(line, "go: finding "), strings.HasPrefix(line, "go: found "):
+		case strings.HasPrefix(line, "\t") && len(all) > 0:
+			all[len(all)-1] += line
+		default:
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+// list takes the .info of every module that version selection arrives at.
+func (r round) list(ctx context.Context) error {
+	out, err := r.run(ctx, "list", "-m", "-e", "-json", "all")
+	if err != nil {
+		return err
+	}
+	if err := r.set.addList(r.g, out); err != nil {
+		return err
+	}
+	return r.set.addWritten(r.modfile)
+}
+
+// addList adds what "go list -m -e -json" printed.
+func (s *set) addList(g *goCommand, out output) error {
+	type listed struct {
+		Path, Version string
+		Main          bool
+		Replace       *struct{ Path, Version string }
+		Error         *struct{ Err string }
+	}
+	all, err := decodeStream[listed](out.stdout)
+	if err != nil {
+		return fmt.Errorf("go list -m -json: %w", err)
+	}
+	for _, l := range all {
+		m := module.Version{Path: l.Path, Version: l.Version}
+		if l.Replace != nil {
+			m = module.Version{Path: l.Replace.Path, Version: l.Replace.Version}
+		}
+		switch {
+		case l.Main || m.Version == "":
+		case l.Error != nil:
+			e := &ModuleError{m.Path, m.Version, l.Error.Err}
+			if errors.Is(e, ErrNetwork) {
+				return e
+			}
+			g.warn("not captured: " + e.Error())
+		default:
+			s.add(s.infos, m)
+		}
+	}
+	return nil
+}
+
+func (s *set) add(to map[module.Version]bool, mods ...module.Version) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range mods {
+		to[m] = true
+	}
+}
+
+// addWritten adds what the go command wrote to the go.sum beside a go.mod,
+// or to the go.work.sum beside a go.work.
+func (s *set) addWritten(modfile string) error {
+	name := modfile + ".sum"
+	if base, ok := strings.CutSuffix(modfile, ".mod"); ok {
+		name = base + ".sum"
+	}
+	data, err := readOptional(name)
+	if err != nil {
+		return err
+	}
+	sums, err := parseSums(name, data)
+	if err != nil {
+		return err
+	}
+	for m := range sums {
+		if m.Path == toolchainPath {
+			continue
+		}
+		if v, ok := strings.CutSuffix(m.Version, "/go.mod"); ok {
+			s.add(s.mods, module.Version{Path: m.Path, Version: v})
+		} else {
+			s.add(s.zips, m)
+		}
+	}
+	return nil
+}
+
+// raise takes the go and toolchain lines of a go.mod file into account.
+func (s *set) raise(name string, data []byte) error {
+	f, err := modfile.ParseLax(name, data, nil)
+	if err != nil {
+		return err
+	}
+	if f.Go != nil {
+		s.raiseTo("go" + f.Go.Version)
+	}
+	if f.Toolchain != nil {
+		s.raiseTo(f.Toolchain.Name)
+	}
+	return nil
+}
+
+func (s *set) raiseTo(v string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if version.IsValid(v) && version.Compare(v, s.goVersion) > 0 {
+		s.goVersion = v
+	}
+}
+
+// downloads sorts what "go mod download -json" printed. Modules that it could
+// not get explain its exit status, so that err remains only without them.
+func downloads(out output, err error) (found []module.Version, failed []*ModuleError, _ error) {
+	results, jsonErr := decodeStream[struct{ Path, Version, Query, Error string }](out.stdout)
+	if jsonErr != nil {
+		return nil, nil, fmt.Errorf("go mod download -json: %w", jsonErr)
+	}
+	for _, r := range results {
+		if r.Error != "" {
+			failed = append(failed, &ModuleError{r.Path, orQuery(r.Version, r.Query), r.Error})
+			continue
+		}
+		found = append(found, module.Version{Path: r.Path, Version: r.Version})
+	}
+	if err != nil && len(failed) == 0 {
+		return nil, nil, err
+	}
+	return found, failed, nil
+}
+
+func orQuery(version, query string) string {
+	if version == "" {
+		return query
+	}
+	return version
+}
+
+func joinErrors(failed []*ModuleError) error {
+	errs := make([]error, len(failed))
+	for i, e := range failed {
+		errs[i] = e
+	}
+	return errors.Join(errs...)
+}
+
+func writeNew(name string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return fmt.Errorf("capture: %w", err)
+	}
+	if err := os.WriteFile(name, data, 0o644); err != nil {
+		return fmt.Errorf("capture: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,191 @@
+package gomod
+
+import (
+	"context"
+	"fmt"
+	"go/version"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/module"
+)
+
+const toolchainPath = "golang.org/toolchain"
+
+// toolchainMod is the go.mod of every toolchain: their zips have none.
+const toolchainMod = "module golang.org/toolchain\n"
+
+// captureToolchains decides on a Go version and fetches its distributions.
+func (g *goCommand) captureToolchains(ctx context.Context, s *set, c *Captured, opts Options) error {
+	var err error
+	c.GoVersion, err = g.chooseToolchain(ctx, s, opts)
+	if err != nil || c.GoVersion == "" {
+		return err
+	}
+	platforms := slices.Clone(opts.Platforms)
+	slices.SortFunc(platforms, func(a, b Platform) int { return strings.Compare(a.String(), b.String()) })
+	for _, p := range slices.Compact(platforms) {
+		t, err := g.fetchToolchain(ctx, c.GoVersion, p)
+		if err != nil {
+			return err
+		}
+		c.Toolchains = append(c.Toolchains, t)
+		g.progress(Event{Phase: "toolchain", Module: t.Module.Path + "@" + t.Module.Version, Bytes: t.Module.Size})
+	}
+	return nil
+}
+
+// chooseToolchain returns the Go version to carry, "" for none.
+func (g *goCommand) chooseToolchain(ctx context.Context, s *set, opts Options) (string, error) {
+	switch opts.Toolchain {
+	case "none":
+		return "", nil
+	case "latest":
+		return g.latestToolchain(ctx, opts.Platforms)
+	case "auto":
+		return g.projectToolchain(s), nil
+	}
+	v := "go" + strings.TrimPrefix(opts.Toolchain, "go")
+	if !version.IsValid(v) {
+		return "", fmt.Errorf("%w: %q is not a Go version such as go1.26.8", ErrUnknownToolchain, opts.Toolchain)
+	}
+	return v, nil
+}
+
+// projectToolchain returns the version that the go command would switch to
+// for the projects. Before Go 1.21 go.mod named a language and no release,
+// and there was no module to switch to.
+func (g *goCommand) projectToolchain(s *set) string {
+	switch v := s.goVersion; {
+	case v == "" && len(s.zips) == 0:
+		return ""
+	case version.Compare(v, "go1.21") < 0:
+		running := g.user.GOVERSION
+		if !version.IsValid(running) {
+			g.warn(fmt.Sprintf("no toolchain captured: no project asks for go1.21 or later, and %q cannot be fetched", running))
+			return ""
+		}
+		g.warn("no project asks for go1.21 or later: the toolchain is that of the go command, " + running)
+		return running
+	case v == version.Lang(v):
+		return v + ".0"
+	default:
+		return v
+	}
+}
+
+// fetchToolchain takes the zip of a toolchain from the user's cache, or has
+// the go command fetch it. Its .info and .mod are ours, since a cache that the
+// go command filled by switching does not have both.
+func (g *goCommand) fetchToolchain(ctx context.Context, v string, p Platform) (Toolchain, error) {
+	m := module.Version{Path: toolchainPath, Version: toolchainVersion(v, p)}
+	t := Toolchain{Version: v, Platform: p}
+	name, err := g.cacheFile(m, ".zip")
+	if err != nil {
+		return t, fmt.Errorf("%w: %s for %s: %w", ErrUnknownToolchain, v, p, err)
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		if err := g.downloadToolchain(ctx, m, v, p); err != nil {
+			return t, err
+		}
+		if info, err = os.Stat(name); err != nil {
+			return t, fmt.Errorf("capture %s: %w", m, err)
+		}
+	}
+	t.Module = Module{Path: m.Path, Version: m.Version, Mod: []byte(toolchainMod), Zip: name, Size: info.Size()}
+	t.Module.Info, err = normalInfo(m, []byte("{}"))
+	return t, err
+}
+
+func (g *goCommand) downloadToolchain(ctx context.Context, m module.Version, v string, p Platform) error {
+	g.progress(Event{Phase: "toolchain", Module: m.String()})
+	// An existing directory spares extracting 11,500 files; see complete.
+	tree, err := escape(m, "@")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(g.path("mod", tree), 0o755); err != nil {
+		return fmt.Errorf("capture: %w", err)
+	}
+	out, err := g.module(ctx, g.path("idle"), "mod", "download", "-json", m.String())
+	_, failed, err := downloads(out, err)
+	if err == nil {
+		err = joinErrors(failed)
+	}
+	if err == nil {
+		return nil
+	}
+	if known, listErr := g.toolchains(ctx, p); listErr == nil && !slices.Contains(known, v) {
+		return &ToolchainError{Version: v, Platform: p, Near: nearest(known, v)}
+	}
+	return fmt.Errorf("capture toolchain: %w", err)
+}
+
+// A ToolchainError says that a Go version is not to be had for a platform. It
+// is [ErrUnknownToolchain] to errors.Is.
+type ToolchainError struct {
+	Version  string
+	Platform Platform
+	Near     []string // versions which the platform has; none: it has no toolchain at all
+}
+
+func (e *ToolchainError) Error() string {
+	if len(e.Near) == 0 {
+		return fmt.Sprintf("%v: the proxy has none for %s", ErrUnknownToolchain, e.Platform)
+	}
+	return fmt.Sprintf("%v: no %s for %s (near it: %s)", ErrUnknownToolchain, e.Version, e.Platform, strings.Join(e.Near, ", "))
+}
+
+func (e *ToolchainError) Is(target error) bool { return target == ErrUnknownToolchain }
+
+// toolchains lists the Go versions that the proxy has for p, oldest first.
+func (g *goCommand) toolchains(ctx context.Context, p Platform) ([]string, error) {
+	out, err := g.module(ctx, g.path("idle"), "list", "-m", "-versions", toolchainPath)
+	if err != nil {
+		return nil, err
+	}
+	var known []string
+	for f := range strings.FieldsSeq(string(out.stdout)) {
+		v, isToolchain := strings.CutPrefix(f, "v0.0.1-")
+		v, isPlatform := strings.CutSuffix(v, "."+p.OS+"-"+p.Arch)
+		if isToolchain && isPlatform && version.IsValid(v) {
+			known = append(known, v)
+		}
+	}
+	slices.SortFunc(known, version.Compare)
+	return known, nil
+}
+
+// nearest returns up to three of the versions known on either side of v.
+func nearest(known []string, v string) []string {
+	i, _ := slices.BinarySearchFunc(known, v, version.Compare)
+	return slices.Clone(known[max(0, i-3):min(len(known), i+3)])
+}
+
+// latestToolchain returns the newest release that every platform has.
+func (g *goCommand) latestToolchain(ctx context.Context, platforms []Platform) (string, error) {
+	var common []string
+	for i, p := range platforms {
+		known, err := g.toolchains(ctx, p)
+		if err != nil {
+			return "", fmt.Errorf("capture toolchain: %w", err)
+		}
+		common = slices.DeleteFunc(known, func(v string) bool {
+			return isPrerelease(v) || i > 0 && !slices.Contains(common, v)
+		})
+	}
+	if len(common) == 0 {
+		return "", fmt.Errorf("%w: no release that every platform has", ErrUnknownToolchain)
+	}
+	return common[len(common)-1], nil
+}
+
+func isPrerelease(v string) bool {
+	return strings.Contains(v, "rc") || strings.Contains(v, "beta")
+}
+
+func toolchainVersion(v string, p Platform) string {
+	return "v0.0.1-" + v + "." + p.OS + "-" + p.Arch
+}
