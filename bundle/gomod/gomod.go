@@ -6,11 +6,11 @@
 //
 // # What is captured
 //
-// The unit of capture is a main module. For each of them, side by side:
+// The unit of capture is a main module. For each of them:
 //
 //	go mod download -json   the modules whose packages the project builds from
-//	go list -m -json all    every module that version selection looks at
 //	go mod tidy -e          the tests of dependencies, which tidy looks at
+//	go list -m -json all    every module that version selection looks at
 //
 // Scope build takes the first alone, dev all three. The go.sum files which
 // these commands write, starting from none, are exactly the answer: a zip line

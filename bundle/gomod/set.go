@@ -65,55 +65,55 @@ func (g *goCommand) captureModules(ctx context.Context, c *Captured, opts Option
 }
 
 // captureMain adds to s what one main module needs. The go commands run side
-// by side, each with a go.mod of its own.
+// by side, each with a go.mod of its own; list waits for the sums of the others.
 func (g *goCommand) captureMain(ctx context.Context, m mainModule, name string, scope Scope, s *set) error {
 	if err := s.raise(m.dir, m.file); err != nil {
-		return err
+		return fmt.Errorf("capture %s: %w", m.name, err)
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	step := func(step string, f func(round, context.Context) error) {
-		group.Go(func() error {
-			r := round{g: g, main: m, modfile: g.path(name, step, "go.mod"), set: s}
-			if err := writeNew(r.modfile, m.file); err != nil {
-				return err
-			}
-			if err := f(r, ctx); err != nil {
-				return fmt.Errorf("capture %s: %w", m.name, err)
-			}
-			return nil
-		})
+	start := func(step string) round {
+		return round{g: g, main: m, modfile: g.path(name, step, "go.mod"), set: s}
 	}
-	step("download", round.download)
+	download, tidy := start("download"), start("tidy")
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error { return download.download(groupCtx) })
 	if scope != Build {
-		step("list", round.list)
-		step("tidy", round.tidy)
+		group.Go(func() error { return tidy.tidy(groupCtx) })
 	}
 	if scope == All {
-		step("all", round.downloadAll)
+		group.Go(func() error { return start("all").downloadAll(groupCtx) })
 	}
-	return group.Wait()
+	err := group.Wait()
+	if err == nil && scope != Build {
+		err = start("list").list(ctx, download, tidy)
+	}
+	if err != nil {
+		return fmt.Errorf("capture %s: %w", m.name, err)
+	}
+	return nil
 }
 
 // A round is one go command for one main module.
 type round struct {
 	g       *goCommand
 	main    mainModule
-	modfile string
+	modfile string // a copy of the main module's go.mod, with go.sum beside it
 	set     *set
 }
 
-func (r round) run(ctx context.Context, args ...string) (output, error) {
-	n := 1 // "go list -m", but "go mod tidy"
-	if args[0] == "mod" {
-		n = 2
+// run runs "go verb… -modfile=… flags…" on a fresh copy of go.mod.
+func (r round) run(ctx context.Context, verb []string, flags ...string) (output, error) {
+	if err := writeNew(r.modfile, r.main.file); err != nil {
+		return output{}, err
 	}
-	args = append(args[:n:n], append([]string{"-modfile=" + r.modfile}, args[n:]...)...)
-	return r.g.module(ctx, r.main.dir, args...)
+	args := append(verb, "-modfile="+r.modfile)
+	return r.g.module(ctx, r.main.dir, append(args, flags...)...)
 }
+
+func (r round) sumFile() string { return strings.TrimSuffix(r.modfile, ".mod") + ".sum" }
 
 // download takes what "go mod download" says the packages are built from.
 func (r round) download(ctx context.Context) error {
-	out, err := r.run(ctx, "mod", "download", "-json")
+	out, err := r.run(ctx, []string{"mod", "download"}, "-json")
 	found, failed, err := downloads(out, err)
 	if err != nil {
 		return err
@@ -127,12 +127,12 @@ func (r round) download(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.set.raise(r.modfile, changed), r.set.addWritten(r.modfile))
+	return errors.Join(r.set.raise(r.modfile, changed), r.set.addWritten(r.sumFile()))
 }
 
 // downloadAll takes what is left of the module graph, if it can be had.
 func (r round) downloadAll(ctx context.Context) error {
-	out, err := r.run(ctx, "mod", "download", "-json", "all")
+	out, err := r.run(ctx, []string{"mod", "download"}, "-json", "all")
 	found, failed, err := downloads(out, err)
 	if err != nil {
 		return err
@@ -144,13 +144,13 @@ func (r round) downloadAll(ctx context.Context) error {
 		r.g.warn("not captured: " + e.Error())
 	}
 	r.set.add(r.set.zips, found...)
-	return r.set.addWritten(r.modfile)
+	return r.set.addWritten(r.sumFile())
 }
 
 // tidy takes what the tests of dependencies need. An untidy project is
 // captured both as it is and as tidy would have it.
 func (r round) tidy(ctx context.Context) error {
-	out, err := r.run(ctx, "mod", "tidy", "-e")
+	out, err := r.run(ctx, []string{"mod", "tidy"}, "-e")
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (r round) tidy(ctx context.Context) error {
 		}
 		r.g.warn(r.main.name + ": " + oneLine(strings.TrimPrefix(complaint, "go: ")))
 	}
-	return r.set.addWritten(r.modfile)
+	return r.set.addWritten(r.sumFile())
 }
 
 // complaints joins the lines of standard error to one for each complaint.
@@ -180,15 +180,34 @@ func complaints(lines []string) []string {
 }
 
 // list takes the .info of every module that version selection arrives at.
-func (r round) list(ctx context.Context) error {
-	out, err := r.run(ctx, "list", "-m", "-e", "-json", "all")
+//
+// Given the go.sum of the other rounds and told to add nothing to it, go list
+// shows that their .mod files are enough. On its own it would read the .mod
+// of each module as well, twice as many, only to print its go line. An untidy
+// project may need that.
+func (r round) list(ctx context.Context, others ...round) error {
+	var sums []byte
+	for _, o := range others {
+		data, err := readOptional(o.sumFile())
+		if err != nil {
+			return err
+		}
+		sums = append(sums, data...)
+	}
+	if err := writeNew(r.sumFile(), sums); err != nil {
+		return err
+	}
+	out, err := r.run(ctx, []string{"list", "-m"}, "-mod=readonly", "-json", "all")
+	if err != nil {
+		out, err = r.run(ctx, []string{"list", "-m"}, "-e", "-json", "all")
+	}
+	if err == nil {
+		err = r.set.addList(r.g, out)
+	}
 	if err != nil {
 		return err
 	}
-	if err := r.set.addList(r.g, out); err != nil {
-		return err
-	}
-	return r.set.addWritten(r.modfile)
+	return r.set.addWritten(r.sumFile())
 }
 
 // addList adds what "go list -m -e -json" printed.
@@ -231,13 +250,8 @@ func (s *set) add(to map[module.Version]bool, mods ...module.Version) {
 	}
 }
 
-// addWritten adds what the go command wrote to the go.sum beside a go.mod,
-// or to the go.work.sum beside a go.work.
-func (s *set) addWritten(modfile string) error {
-	name := modfile + ".sum"
-	if base, ok := strings.CutSuffix(modfile, ".mod"); ok {
-		name = base + ".sum"
-	}
+// addWritten adds what the go command wrote to the go.sum file name.
+func (s *set) addWritten(name string) error {
 	data, err := readOptional(name)
 	if err != nil {
 		return err

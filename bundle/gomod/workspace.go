@@ -40,7 +40,7 @@ func (g *goCommand) captureWorkspace(ctx context.Context, w workspace, name stri
 			return fmt.Errorf("capture %s: %w", w.file, err)
 		}
 	}
-	return s.addWritten(work)
+	return s.addWritten(work + ".sum")
 }
 
 // downloadWorkspace runs "go mod download", which in a workspace means all. A
