@@ -1,0 +1,70 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"oras.land/oras-go/v2/errdef"
+)
+
+// What went wrong, for callers that act on it; use errors.Is.
+var (
+	// ErrNotFound is a tag, manifest or blob that is not there.
+	// It is oras-go's own, so that their algorithms understand our stores.
+	ErrNotFound = errdef.ErrNotFound
+
+	// ErrUnauthorized is a registry that wants other credentials, or denies what was asked.
+	ErrUnauthorized = errors.New("unauthorized")
+
+	// ErrNetwork is a registry that cannot be reached, breaks off, or says so itself (5xx, 429).
+	ErrNetwork = errors.New("network")
+
+	// ErrDigest is bytes that are not what their descriptor says: changed, cut, or malformed.
+	ErrDigest = errors.New("content does not match its descriptor")
+
+	// ErrNoSpace is a full disk, a full quota, here or at the registry.
+	ErrNoSpace = errors.New("no space")
+
+	// ErrNotLayout is a directory or file that is not an OCI layout.
+	ErrNotLayout = errors.New("not an OCI layout")
+
+	// ErrUsage is a malformed or incomplete reference.
+	ErrUsage = errors.New("malformed reference")
+)
+
+// marked is an error that also is a kind of error, without the kind's text in its own.
+type marked struct {
+	error
+	kind error
+}
+
+func (m marked) Unwrap() []error { return []error{m.kind, m.error} }
+
+func mark(kind, err error) error {
+	if err == nil || errors.Is(err, kind) {
+		return err
+	}
+	return marked{err, kind}
+}
+
+func malformed(format string, args ...any) error {
+	return mark(ErrDigest, fmt.Errorf(format, args...))
+}
+
+// local marks what a file system says.
+func local(err error) error {
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, fs.ErrNotExist):
+		return mark(ErrNotFound, err)
+	}
+	for _, full := range diskFull {
+		if errors.Is(err, full) {
+			return mark(ErrNoSpace, err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,340 @@
+package oci
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/content"
+)
+
+const (
+	indexFile  = "index.json"
+	layoutFile = "oci-layout"
+
+	maxIndex = 16 << 20 // bytes of index.json: a layout may have many tags
+
+	// annotationKind is how cosign finds things in a layout.
+	annotationKind = "kind"
+)
+
+// index is the index.json of a layout or an archive.
+type index struct {
+	ocispec.Index
+
+	mu        sync.Mutex
+	referrers map[digest.Digest][]ocispec.Descriptor // by subject; nil until asked for
+}
+
+func newIndex() *index {
+	return &index{Index: ocispec.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: ocispec.MediaTypeImageIndex,
+		Manifests: []ocispec.Descriptor{},
+	}}
+}
+
+func parseIndex(data []byte) (*index, error) {
+	ix := newIndex()
+	if err := DecodeStrict(data, &ix.Index); err != nil {
+		return nil, fmt.Errorf("%s: %w", indexFile, err)
+	}
+	if ix.SchemaVersion != 2 {
+		return nil, malformed("%s: schemaVersion is %d, not 2", indexFile, ix.SchemaVersion)
+	}
+	for _, e := range ix.Manifests {
+		if !validDigest(e.Digest) || e.Size < 0 {
+			return nil, malformed("%s: malformed descriptor %q of %d bytes", indexFile, e.Digest, e.Size)
+		}
+	}
+	return ix, nil
+}
+
+// bytes are the same for the same entries, whatever the order they came in.
+func (ix *index) bytes() ([]byte, error) {
+	slices.SortStableFunc(ix.Manifests, func(a, b ocispec.Descriptor) int {
+		return cmp.Or(cmp.Compare(tagOf(a), tagOf(b)), cmp.Compare(a.Digest, b.Digest))
+	})
+	if ix.Manifests == nil {
+		ix.Manifests = []ocispec.Descriptor{}
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(ix.Index)
+	return buf.Bytes(), err
+}
+
+func tagOf(e ocispec.Descriptor) string { return e.Annotations[ocispec.AnnotationRefName] }
+
+// names are the tags in lexical order.
+func (ix *index) names() []string {
+	set := map[string]bool{}
+	for _, e := range ix.Manifests {
+		if tag := tagOf(e); tag != "" {
+			set[tag] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// lookup finds a tag or a digest. The descriptor is the bare one, without what the entry adds.
+func (ix *index) lookup(target string) (ocispec.Descriptor, bool, error) {
+	var found ocispec.Descriptor
+	for _, e := range ix.Manifests {
+		if tagOf(e) != target && string(e.Digest) != target {
+			continue
+		}
+		if found.Digest != "" && found.Digest != e.Digest {
+			return found, false, malformed("%s: tag %q is there twice", indexFile, target)
+		}
+		found = bare(e)
+	}
+	return found, found.Digest != "", nil
+}
+
+// blobs is where index finds what it does not list.
+type blobs interface {
+	content.Fetcher
+	blobSize(d digest.Digest) (int64, error)
+}
+
+// errNoTag is a tag that is not there, before the error text lists those that are.
+var errNoTag = mark(ErrNotFound, errors.New("no such tag"))
+
+// resolve finds a tag, "" for the only one, or a digest, also one that only a blob has.
+func (ix *index) resolve(ctx context.Context, s blobs, target string) (ocispec.Descriptor, error) {
+	if target == "" {
+		return ix.only()
+	}
+	desc, ok, err := ix.lookup(target)
+	if ok || err != nil {
+		return desc, err
+	}
+	d := digest.Digest(target)
+	if !validDigest(d) {
+		return desc, errNoTag
+	}
+	size, err := s.blobSize(d)
+	if err != nil {
+		return desc, err
+	}
+	desc = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d, Size: size}
+	var doc document
+	if _, err := FetchDocument(ctx, s, desc, &doc); err != nil {
+		return desc, err
+	}
+	if doc.MediaType != "" {
+		desc.MediaType = doc.MediaType
+	} else if doc.Config == nil {
+		desc.MediaType = ocispec.MediaTypeImageIndex
+	}
+	return desc, nil
+}
+
+// explain makes the error for a user of what resolve says about target.
+func (ix *index) explain(err error, target string) error {
+	if errors.Is(err, errNoTag) {
+		return mark(ErrNotFound, fmt.Errorf("tag %q: not found (there are: %s)", target, someTags(ix.names())))
+	}
+	return err
+}
+
+// only is the one manifest that is meant when nothing is named.
+func (ix *index) only() (ocispec.Descriptor, error) {
+	var found []ocispec.Descriptor
+	for _, e := range ix.Manifests {
+		if !strings.HasPrefix(tagOf(e), "sha256-") && !slices.ContainsFunc(found, sameDigest(e)) {
+			found = append(found, e)
+		}
+	}
+	if tagged := slices.DeleteFunc(slices.Clone(found), func(e ocispec.Descriptor) bool { return tagOf(e) == "" }); len(tagged) > 0 {
+		found = tagged // the others are referrers
+	}
+	switch len(found) {
+	case 0:
+		return ocispec.Descriptor{}, mark(ErrNotFound, fmt.Errorf("nothing is tagged"))
+	case 1:
+		return bare(found[0]), nil
+	}
+	return ocispec.Descriptor{}, mark(ErrUsage, fmt.Errorf("no tag is named, and there are several (%s)", someTags(ix.names())))
+}
+
+func sameDigest(a ocispec.Descriptor) func(ocispec.Descriptor) bool {
+	return func(b ocispec.Descriptor) bool { return a.Digest == b.Digest }
+}
+
+func bare(e ocispec.Descriptor) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: e.MediaType, Digest: e.Digest, Size: e.Size, ArtifactType: e.ArtifactType}
+}
+
+// set makes target, a tag or desc's own digest, name desc. Other annotations of the same entry are kept.
+func (ix *index) set(desc ocispec.Descriptor, target string) {
+	if target == string(desc.Digest) {
+		if !slices.ContainsFunc(ix.Manifests, sameDigest(desc)) {
+			ix.Manifests = append(ix.Manifests, desc)
+		}
+		return
+	}
+	entry := bare(desc)
+	entry.Annotations = map[string]string{}
+	ix.Manifests = slices.DeleteFunc(ix.Manifests, func(e ocispec.Descriptor) bool {
+		if tagOf(e) != target {
+			return false
+		}
+		if e.Digest == desc.Digest {
+			entry = e
+		}
+		return true
+	})
+	entry.Annotations[ocispec.AnnotationRefName] = target
+	if kind := kindOf(desc, target); kind != "" {
+		entry.Annotations[annotationKind] = kind
+	}
+	ix.Manifests = append(ix.Manifests, entry)
+}
+
+func kindOf(desc ocispec.Descriptor, tag string) string {
+	const prefix = "dev.cosignproject.cosign/"
+	switch {
+	case strings.HasPrefix(tag, "sha256-") && strings.HasSuffix(tag, ".sig"):
+		return prefix + "sigs"
+	case strings.HasPrefix(tag, "sha256-") && strings.HasSuffix(tag, ".att"):
+		return prefix + "atts"
+	case strings.HasPrefix(tag, "sha256-"):
+		return ""
+	case desc.MediaType == ocispec.MediaTypeImageIndex:
+		return prefix + "imageIndex"
+	case desc.MediaType == ocispec.MediaTypeImageManifest:
+		return prefix + "image"
+	}
+	return ""
+}
+
+// fallbackTag is the tag under which registries without a referrers API, and regctl in layouts, look for referrers.
+func fallbackTag(subject digest.Digest) string { return "sha256-" + subject.Encoded() }
+
+// predecessors are the entries whose subject is desc, and the members of its fallback tag.
+func (ix *index) predecessors(ctx context.Context, s content.Fetcher, desc ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	ix.mu.Lock()
+	if ix.referrers == nil {
+		ix.referrers = ix.scan(ctx, s)
+	}
+	found := slices.Clone(ix.referrers[desc.Digest])
+	ix.mu.Unlock()
+	members, err := ix.fallbackMembers(ctx, s, desc.Digest)
+	if err != nil {
+		return nil, err
+	}
+	return sortDescriptors(append(found, members...)), ctx.Err()
+}
+
+// scan reads all entries for their subjects. An entry that cannot be read has none: it may belong to anything.
+func (ix *index) scan(ctx context.Context, s content.Fetcher) map[digest.Digest][]ocispec.Descriptor {
+	referrers := map[digest.Digest][]ocispec.Descriptor{}
+	for _, e := range ix.Manifests {
+		if !isManifest(e.MediaType) {
+			continue
+		}
+		data, err := fetchBytes(ctx, s, e)
+		if ctx.Err() != nil {
+			return nil // scan again when somebody waits for it
+		}
+		if err != nil {
+			continue
+		}
+		if r, ok := referrerOf(e, data); ok {
+			referrers[r.subject] = append(referrers[r.subject], r.desc)
+		}
+	}
+	return referrers
+}
+
+func (ix *index) fallbackMembers(ctx context.Context, s content.Fetcher, subject digest.Digest) ([]ocispec.Descriptor, error) {
+	tag := fallbackTag(subject)
+	desc, ok, err := ix.lookup(tag)
+	if err != nil || !ok || desc.Digest == subject {
+		return nil, err
+	}
+	var members ocispec.Index
+	if _, err := FetchDocument(ctx, s, desc, &members); err != nil {
+		return nil, fmt.Errorf("referrers %s: %w", tag, err)
+	}
+	return members.Manifests, nil
+}
+
+// sortDescriptors sorts by digest and drops what is there twice.
+func sortDescriptors(descs []ocispec.Descriptor) []ocispec.Descriptor {
+	slices.SortStableFunc(descs, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Digest, b.Digest) })
+	return slices.CompactFunc(descs, func(a, b ocispec.Descriptor) bool { return a.Digest == b.Digest })
+}
+
+// referrer is a manifest that says it belongs to another.
+type referrer struct {
+	desc    ocispec.Descriptor // with artifactType and annotations, as referrers are listed
+	subject digest.Digest
+}
+
+func referrerOf(desc ocispec.Descriptor, data []byte) (referrer, bool) {
+	var doc document
+	if json.Unmarshal(data, &doc) != nil || doc.Subject == nil || !validDigest(doc.Subject.Digest) {
+		return referrer{}, false
+	}
+	d := bare(desc)
+	d.Annotations = doc.Annotations
+	d.ArtifactType = doc.ArtifactType
+	if d.ArtifactType == "" && doc.Config != nil {
+		d.ArtifactType = doc.Config.MediaType
+	}
+	return referrer{d, doc.Subject.Digest}, true
+}
+
+// addReferrers lists what a referrer needs to be found by every kind of reader: itself, untagged, and as
+// a member of the fallback tag. The fallback indexes that this makes go through push.
+func (ix *index) addReferrers(ctx context.Context, s content.Fetcher, referrers []referrer, push func(ocispec.Descriptor, []byte) error) error {
+	for _, r := range referrers {
+		ix.set(ocispec.Descriptor{MediaType: r.desc.MediaType, Digest: r.desc.Digest, Size: r.desc.Size, ArtifactType: r.desc.ArtifactType}, string(r.desc.Digest))
+		members, err := ix.fallbackMembers(ctx, s, r.subject)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(members, sameDigest(r.desc)) {
+			continue
+		}
+		fallback := newIndex().Index
+		fallback.Manifests = sortDescriptors(append(members, r.desc))
+		data, err := json.Marshal(fallback)
+		if err != nil {
+			return err
+		}
+		desc := content.NewDescriptorFromBytes(ocispec.MediaTypeImageIndex, data)
+		if err := push(desc, data); err != nil {
+			return err
+		}
+		ix.set(desc, fallbackTag(r.subject))
+	}
+	ix.referrers = nil
+	return nil
+}
+
+// someTags is a list for an error text.
+func someTags(tags []string) string {
+	const most = 10
+	if len(tags) == 0 {
+		return "no tags"
+	}
+	if len(tags) > most {
+		return strings.Join(tags[:most], ", ") + ", …"
+	}
+	return strings.Join(tags, ", ")
+}

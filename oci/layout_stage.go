@@ -1,0 +1,152 @@
+package oci
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	stagingPrefix = ".goferry-"
+
+	// staleAge is when a staging directory is given up on a file system without locks.
+	staleAge = 24 * time.Hour
+)
+
+// staging is where a process writes files before they get their names: a directory inside the layout, so that
+// a rename is enough, with a file in it that stays locked as long as the process lives. What a killed process
+// left is known by its free lock, and removed by the next writer.
+type staging struct {
+	root *os.Root
+	name string
+	lock *os.File
+	next atomic.Int64
+}
+
+// stage makes l.staging if need be, under the layout's lock, and calls then before the lock is given back.
+func (l *layout) stage(ctx context.Context, then func(lockFile *os.File) error) error {
+	f, err := l.root.OpenFile(layoutFile, os.O_RDWR|os.O_CREATE|openFlags, 0o644)
+	if errors.Is(err, fs.ErrPermission) {
+		f, err = l.root.OpenFile(layoutFile, os.O_RDONLY|openFlags, 0) // another tool's file; a lock needs no more
+	}
+	if err != nil {
+		return local(err)
+	}
+	defer f.Close()
+	if err := lock(ctx, f); err != nil {
+		return fmt.Errorf("lock %s: %w", layoutFile, err)
+	}
+	defer unlock(f)
+	l.mu.Lock()
+	if l.staging == nil {
+		sweep(l.root)
+		l.staging, err = newStaging(l.root)
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return then(f)
+}
+
+func newStaging(root *os.Root) (*staging, error) {
+	st := &staging{root: root, name: stagingPrefix + rand.Text()}
+	if err := root.Mkdir(st.name, 0o755); err != nil {
+		return nil, local(err)
+	}
+	f, err := root.OpenFile(path.Join(st.name, "lock"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		root.Remove(st.name)
+		return nil, local(err)
+	}
+	st.lock = f
+	if err := tryLock(f); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		st.close()
+		return nil, err
+	}
+	return st, nil
+}
+
+// sweep removes the staging directories of processes that are gone. It is called under the layout's lock,
+// so none is seen between its making and its locking.
+func sweep(root *os.Root) {
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if e.IsDir() && strings.HasPrefix(e.Name(), stagingPrefix) && abandoned(root, e.Name()) {
+			root.RemoveAll(e.Name())
+		}
+	}
+}
+
+func abandoned(root *os.Root, name string) bool {
+	f, err := root.OpenFile(path.Join(name, "lock"), os.O_RDWR|openFlags, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	err = tryLock(f)
+	if errors.Is(err, errors.ErrUnsupported) {
+		info, err := f.Stat()
+		return err == nil && time.Since(info.ModTime()) > staleAge
+	}
+	return err == nil
+}
+
+// create makes a new temporary file. It has the mode that the umask gives: there is no chmod, which FAT refuses.
+func (st *staging) create() (f *os.File, name string, err error) {
+	name = path.Join(st.name, fmt.Sprint(st.next.Add(1)))
+	f, err = st.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	return f, name, local(err)
+}
+
+// replace puts data in the place of the file name at once: a reader sees the old or the new, also after a crash.
+func (st *staging) replace(name string, data []byte) error {
+	f, temp, err := st.create()
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = st.root.Rename(temp, name)
+	}
+	if err != nil {
+		st.root.Remove(temp)
+		return local(err)
+	}
+	return syncDir(st.root, path.Dir(name))
+}
+
+// syncDir makes renames in a directory durable. Not every system and file system can, and then nothing can be done.
+func syncDir(root *os.Root, name string) error {
+	d, err := root.Open(name)
+	if err != nil {
+		return local(err)
+	}
+	defer d.Close()
+	d.Sync()
+	return nil
+}
+
+func (st *staging) close() {
+	st.lock.Close() // Windows removes no open file
+	st.root.RemoveAll(st.name)
+}

@@ -1,0 +1,13 @@
+//go:build unix
+
+package oci
+
+import "syscall"
+
+// A FIFO in place of a file must not make open wait for a writer.
+const openFlags = syscall.O_NONBLOCK
+
+// Other tools leave blobs that are read-only, and fsync does not mind.
+const syncFlags = syscall.O_RDONLY | syscall.O_NONBLOCK
+
+var diskFull = []error{syscall.ENOSPC, syscall.EDQUOT}
