@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/v1/layout"
+	ggcr "github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -29,7 +29,7 @@ func TestLayoutIsReadByOthers(t *testing.T) {
 	}
 	mustClose(t, s)
 
-	ix, err := layout.ImageIndexFromPath(dir)
+	ix, err := ggcr.ImageIndexFromPath(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -405,15 +405,15 @@ func pushJSON(t testing.TB, s Store, mediaType string, v any) ocispec.Descriptor
 // pushBundle pushes an index of one manifest for each platform, with a layer they share and one of their own.
 func pushBundle(t testing.TB, s Store, platforms ...string) ocispec.Descriptor {
 	t.Helper()
-	shared := pushLayer(t, s, "shared")
+	shared, sharedID := pushLayer(t, s, "shared")
 	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
 	for _, p := range platforms {
 		goos, arch, _ := strings.Cut(p, "/")
 		platform := ocispec.Platform{OS: goos, Architecture: arch}
-		own := pushLayer(t, s, p)
+		own, ownID := pushLayer(t, s, p)
 		config := pushJSON(t, s, ocispec.MediaTypeImageConfig, ocispec.Image{
 			Platform: platform,
-			RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{own.Digest, shared.Digest}},
+			RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{ownID, sharedID}},
 		})
 		m := pushJSON(t, s, ocispec.MediaTypeImageManifest, ocispec.Manifest{
 			Versioned: specs.Versioned{SchemaVersion: 2},
