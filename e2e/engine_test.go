@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -91,20 +92,22 @@ func buildahBuild(t *testing.T, dir, dockerfile, bundle string) {
 	t.Helper()
 	needRoot(t)
 	need(t, "buildah", "apt-get install buildah")
-	build(t, "buildah", append(storage(t), "bud"), dir, dockerfile, bundle)
+	build(t, append([]string{"buildah"}, storage(t)...), "bud", dir, dockerfile, bundle)
 }
 
 func podmanBuild(t *testing.T, dir, dockerfile, bundle string) {
 	t.Helper()
 	needRoot(t)
 	need(t, "podman", "apt-get install podman")
-	build(t, "podman", append(storage(t), "--cgroup-manager", "cgroupfs", "build"), dir, dockerfile, bundle)
+	build(t, append([]string{"podman"}, storage(t)...), "build", dir, dockerfile, bundle)
 }
 
-// build has chroot isolation, which asks nothing of the machine's cgroups.
-func build(t *testing.T, program string, args []string, dir, dockerfile, bundle string) {
+// build pulls with the network and builds without. Chroot isolation asks nothing of the machine's cgroups, but has no
+// network namespace of its own: the whole build runs in an empty one instead.
+func build(t *testing.T, engine []string, verb, dir, dockerfile, bundle string) {
 	t.Helper()
-	args = append(args, "--isolation", "chroot", "--network", "none", "--tls-verify=false", "--layers=false",
-		"--build-arg", "BUNDLE="+bundle, "-f", dockerfile, ".")
-	command{dir: dir}.must(t, program, args...)
+	c := command{dir: dir}
+	c.must(t, engine[0], slices.Concat(engine[1:], []string{"pull", "--tls-verify=false", bundle})...)
+	c.must(t, "unshare", slices.Concat([]string{"-n"}, engine, []string{verb, "--isolation", "chroot", "--network", "host",
+		"--pull=never", "--layers=false", "--build-arg", "BUNDLE=" + bundle, "-f", dockerfile, "."})...)
 }

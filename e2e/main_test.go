@@ -46,6 +46,13 @@ func setUp() (err error) {
 	if err := os.Chmod(tempRoot, 0o755); err != nil {
 		return err
 	}
+	// buildah and podman fail where DOCKER_CONFIG names a directory without a file.
+	if err := os.Mkdir(filepath.Join(tempRoot, "docker"), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(tempRoot, "docker", "config.json"), []byte("{}"), 0o644); err != nil {
+		return err
+	}
 	out, err := exec.Command("go", "env", "-json").Output()
 	if err != nil {
 		return fmt.Errorf("go env: %w", err)
