@@ -98,8 +98,10 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 
 func (w *blobWriter) ReadAt(p []byte, off int64) (int, error) { return w.file.ReadAt(p, off) }
 
+func (w *blobWriter) Digest() digest.Digest { return hexDigest(w.hash) }
+
 func (w *blobWriter) Commit(mediaType string) (ocispec.Descriptor, error) {
-	desc := ocispec.Descriptor{MediaType: mediaType, Digest: hexDigest(w.hash), Size: w.size}
+	desc := ocispec.Descriptor{MediaType: mediaType, Digest: w.Digest(), Size: w.size}
 	if w.layout.isProven(desc) {
 		w.Discard()
 		return desc, nil

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2"
 )
@@ -39,6 +40,9 @@ type Store interface {
 type BlobWriter interface {
 	io.Writer
 	io.ReaderAt // what was written so far; not after Commit or Discard
+
+	// Digest is that of what was written so far.
+	Digest() digest.Digest
 
 	// Commit gives the blob its name, in place of whatever has it. It is durable once Tag has returned.
 	Commit(mediaType string) (ocispec.Descriptor, error)
