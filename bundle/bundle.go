@@ -1,0 +1,129 @@
+// Package bundle makes, reads and uses goferry's bundles: what a Go build needs,
+// as an OCI artifact that can be carried to a place without a network.
+//
+// # What a bundle is
+//
+// A bundle is an OCI image index with one image manifest a platform. Its layers are
+// Go modules and Go toolchains; everything else is moving it and proving it. The digest
+// of the index is the bundle's name.
+//
+//	index                      application/vnd.oci.image.index.v1+json, no artifactType
+//	└─ manifest a platform     application/vnd.oci.image.manifest.v1+json
+//	   ├─ config               an image config, or application/vnd.goferry.bundle.config.v1+json
+//	   ├─ toolchain layer      tar+gzip, usr/local/go/…         (see package toolchain)
+//	   ├─ module layers        tar, one a module, sorted by path and version
+//	   └─ graph layer          tar, what is not a module of its own
+//
+// All platforms name the same module layers and the same graph layer; they differ in
+// the toolchain.
+//
+// A module layer is an uncompressed tar of exactly three files,
+//
+//	go/pkg/mod/cache/download/<escaped path>/@v/<escaped version>.info
+//	go/pkg/mod/cache/download/<escaped path>/@v/<escaped version>.mod
+//	go/pkg/mod/cache/download/<escaped path>/@v/<escaped version>.zip
+//
+// in this order, the zip's bytes as the module proxy gave them. It depends on nothing but
+// the module, so it is the same blob in every bundle that carries the module, on every
+// machine: that is the deduplication. The descriptor of the layer has the module
+// ("dev.goferry.module": "path@version") and its "h1:" sum ("dev.goferry.sum"), so that a
+// bundle's content can be listed without fetching a layer.
+//
+// The graph layer has the .info and .mod files of modules that take part in version
+// selection only, the answers to version queries (list and @latest), the part of the
+// checksum database that proves every sum in the bundle (see package sumdb), and the
+// bundle's own record, usr/local/share/goferry/bundle.json (see [Record]). Every entry but
+// the go.mod files and the database's is made again when the bundle is checked, and compared.
+//
+// Unpacked below one root the layers are at once a GOPROXY tree, a module cache and a
+// GOROOT: go/pkg/mod/cache/download can be used as GOPROXY=file://…, and an image of up to
+// [MaxImageLayers] layers runs "go build" without a network.
+//
+// Everything is written so that the same input gives the same bytes: entries are sorted,
+// times are at the epoch, owners are 0, no name of a host or directory is kept.
+//
+// # What is proven, and where
+//
+// Pack recomputes the "h1:" sum of every zip and go.mod file and compares it with go.sum
+// and with the checksum database before the layer is referred to by anything. What has been
+// proven for a layer is remembered under the layer's digest, which covers the zip, the go.mod
+// file and the .info file together; so packing again inflates nothing.
+//
+// Only [Verify] makes a [Verified], and only a Verified can be checked or unpacked. Verify
+// settles what the bundle is, from its documents; [Verified.Check] and [Unpack] read the blobs,
+// and use nothing of a blob before its digest and its sums are found right.
+//
+// # What was rejected
+//
+// One possibility would be to carry extracted module trees and .ziphash files, which the go
+// command could use at once; but it trusts both without looking, so a forged .ziphash beats
+// go.sum and the checksum database. Neither is ever carried. Another would be one layer that
+// holds everything, which is simpler to unpack; but then a patch release of one dependency
+// moves the whole bundle across the gap again. Compressing module layers would save nothing
+// (a zip is compressed already) and would tie the digest to a compressor's version.
+package bundle
+
+import (
+	"errors"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Annotations that goferry writes. The keys with "dev.goferry.module" and
+// "dev.goferry.sum" stand on layer descriptors, the others on index and manifests, and as
+// labels in image configs.
+const (
+	AnnotationModule    = "dev.goferry.module"    // "path@version", on module and toolchain layers
+	AnnotationSum       = "dev.goferry.sum"       // "h1:…" of the module zip, on module and toolchain layers
+	AnnotationSumDB     = "dev.goferry.sumdb"     // on a layer: "none" where the checksum database does not cover the module; on an index: the database's name
+	AnnotationLayer     = "dev.goferry.layer"     // "graph" on the graph layer
+	AnnotationFormat    = "dev.goferry.format"    // version of this format: "1"
+	AnnotationToolchain = "dev.goferry.toolchain" // "go1.26.8"
+	AnnotationModules   = "dev.goferry.modules"   // how many modules are carried whole
+	AnnotationScope     = "dev.goferry.scope"     // "build", "dev" or "all"
+)
+
+const (
+	// MediaTypeConfig is the config of a manifest that has more layers than an image can have.
+	MediaTypeConfig = "application/vnd.goferry.bundle.config.v1+json"
+	// MediaTypeModule and MediaTypeGraph are the uncompressed tar layers.
+	mediaTypeTar     = ocispec.MediaTypeImageLayer
+	mediaTypeTarGzip = ocispec.MediaTypeImageLayerGzip
+
+	formatVersion = "1"
+	layerGraph    = "graph" // value of AnnotationLayer
+
+	// MaxImageLayers is the largest number of layers in a manifest that is written as a
+	// runnable image. Docker mounts at most 127, and whoever builds FROM it adds his own.
+	MaxImageLayers = 100
+
+	// maxManifest is the largest manifest or index that is written or read, in bytes.
+	// Registries stop at 4 MiB.
+	maxManifest = 3_500_000
+)
+
+// Where things are in the layers' trees, which is where they are in an image.
+const (
+	downloadDir   = "go/pkg/mod/cache/download/"
+	recordName    = "usr/local/share/goferry/bundle.json"
+	tmpDir        = "tmp/"
+	toolchainPath = "golang.org/toolchain"
+)
+
+// ErrMismatch says that bytes, sums or structure of a bundle are not what they have to be.
+// It covers oci.ErrDigest.
+var ErrMismatch = errors.New("verification failed")
+
+// ErrIncomplete says that something a bundle names is not there.
+var ErrIncomplete = errors.New("bundle is incomplete")
+
+// An Event tells how far a long operation has come. Events come from many goroutines, one
+// at a time.
+type Event struct {
+	Stage      string // "capture", "check", "pack", "verify", "unpack"
+	Item       string // what was finished: "golang.org/x/mod@v0.42.0"; or ""
+	Items      int    // advance
+	Bytes      int64  // advance
+	TotalItems int    // zero: not known, or said before
+	TotalBytes int64  // zero: not known, or said before
+}

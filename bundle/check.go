@@ -1,0 +1,157 @@
+package bundle
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+)
+
+// A Report says what Check proved.
+type Report struct {
+	Digest     digest.Digest `json:"digest"` // of the index
+	Platforms  []string      `json:"platforms"`
+	Blobs      int           `json:"blobs"` // each counted once
+	Bytes      int64         `json:"bytes"`
+	Modules    int           `json:"modules"`    // whose zip has the "h1:" sum that the bundle says
+	Toolchains int           `json:"toolchains"` // likewise
+	SumDB      string        `json:"sumdb,omitempty"`
+	NotInSumDB []string      `json:"notInSumDB,omitempty"` // modules that the checksum database does not cover
+	Problems   []Problem     `json:"problems,omitempty"`
+}
+
+// A Problem is one thing that is wrong with a bundle.
+type Problem struct {
+	Name   string        `json:"name"` // "path@version", or what else the blob is
+	Digest digest.Digest `json:"digest,omitempty"`
+	Err    error         `json:"-"`
+	Error  string        `json:"error"`
+}
+
+// checker is one run of Check, or of Unpack, over the layers of a bundle.
+type checker struct {
+	v *Verified
+
+	mu       sync.Mutex
+	contents map[string]moduleContent // by "path@version"
+	problems []Problem
+}
+
+// Check reads every blob of the bundle's platforms once and proves it: digest and size, the one
+// form a layer can have, the "h1:" sum of every module and toolchain, that go.sum and the checksum
+// database say the same, and that the answers to version queries are right. It goes on after a
+// problem; the error joins them all, each with the module's name.
+func (v *Verified) Check(ctx context.Context) (*Report, error) {
+	c := &checker{v: v, contents: make(map[string]moduleContent)}
+	layers := v.layers()
+	report := &Report{Digest: v.Index.Digest, Platforms: v.platforms(), Blobs: 1 + 2*len(v.Platforms) + len(layers), Bytes: v.Index.Size}
+	for _, p := range v.Platforms {
+		report.Bytes += p.Manifest.Size + p.Config.Size
+	}
+	for _, l := range layers {
+		report.Bytes += l.desc.Size
+		switch layerKind(l.desc) {
+		case kindModule:
+			report.Modules++
+		case kindToolchain:
+			report.Toolchains++
+		}
+	}
+	v.report(Event{Stage: "verify", TotalItems: len(layers), TotalBytes: report.Bytes})
+	if err := c.readAll(ctx, layers); err != nil {
+		return nil, err
+	}
+	if err := c.graphs(ctx, report); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(c.problems, func(a, b Problem) int { return cmp.Compare(a.Name, b.Name) })
+	report.Problems = c.problems
+	var errs []error
+	for _, p := range c.problems {
+		errs = append(errs, fmt.Errorf("%s: %w", p.Name, p.Err))
+	}
+	return report, errors.Join(errs...)
+}
+
+// layers returns the layers of all platforms, each once, the largest first.
+func (v *Verified) layers() []proofLayer {
+	var layers []proofLayer
+	seen := make(map[digest.Digest]bool)
+	for _, p := range v.Platforms {
+		for i, l := range p.Layers {
+			if seen[l.Digest] {
+				continue
+			}
+			seen[l.Digest] = true
+			t := proofLayer{desc: l}
+			if p.diffIDs != nil {
+				t.diffID = p.diffIDs[i]
+			}
+			layers = append(layers, t)
+		}
+	}
+	slices.SortStableFunc(layers, func(a, b proofLayer) int { return cmp.Compare(b.desc.Size, a.desc.Size) })
+	return layers
+}
+
+// readAll proves all layers but the graphs. It returns an error only when it could not go on.
+func (c *checker) readAll(ctx context.Context, layers []proofLayer) error {
+	return parallel(ctx, runtime.GOMAXPROCS(0), layers, func(ctx context.Context, l proofLayer) error {
+		var err error
+		switch layerKind(l.desc) {
+		case kindModule:
+			err = c.module(ctx, l.desc)
+		case kindToolchain:
+			err = c.v.readToolchain(ctx, l, nil)
+		default:
+			return nil
+		}
+		c.v.report(Event{Stage: "verify", Item: layerName(l.desc), Items: 1, Bytes: l.desc.Size})
+		return c.problem(ctx, layerName(l.desc), l.desc.Digest, err)
+	})
+}
+
+// problem notes what is wrong with the bundle. Errors that are not the bundle's fault are
+// returned.
+func (c *checker) problem(ctx context.Context, name string, d digest.Digest, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil || !isProblem(err) {
+		return fmt.Errorf("verify %s: %w", name, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.problems = append(c.problems, Problem{Name: name, Digest: d, Err: err, Error: err.Error()})
+	return nil
+}
+
+// module proves one module layer. Where the store cannot read at any place the zip is kept in a
+// temporary file meanwhile.
+func (c *checker) module(ctx context.Context, desc ocispec.Descriptor) error {
+	content, err := c.v.readModule(ctx, desc, nil)
+	if errors.Is(err, errors.ErrUnsupported) {
+		var spool *os.File
+		if spool, err = os.CreateTemp("", "goferry-*.zip"); err != nil {
+			return err
+		}
+		defer os.Remove(spool.Name())
+		defer spool.Close()
+		content, err = c.v.readModule(ctx, desc, spool)
+	}
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.contents[desc.Annotations[AnnotationModule]] = content
+	return nil
+}

@@ -1,0 +1,219 @@
+package bundle
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/mod/module"
+
+	"github.com/goferry/goferry/bundle/sumdb"
+	"github.com/goferry/goferry/oci"
+)
+
+// isProblem says whether an error is about the bundle, not about the way to it.
+func isProblem(err error) bool {
+	return errors.Is(err, ErrMismatch) || errors.Is(err, ErrIncomplete) || errors.Is(err, oci.ErrDigest) || errors.Is(err, oci.ErrNotFound)
+}
+
+// graphs proves the graph layers, one after the other, and what they say of the others.
+func (c *checker) graphs(ctx context.Context, report *Report) error {
+	done := make(map[digest.Digest]bool)
+	for _, p := range c.v.Platforms {
+		desc := p.Layers[len(p.Layers)-1]
+		if done[desc.Digest] {
+			continue
+		}
+		done[desc.Digest] = true
+		record, err := c.graph(ctx, p, desc)
+		if err := c.problem(ctx, "module graph", desc.Digest, err); err != nil {
+			return err
+		}
+		if err == nil {
+			report.SumDB = record.sumDBName()
+			report.NotInSumDB = record.notInSumDB()
+		}
+		c.v.report(Event{Stage: "verify", Item: "module graph", Items: 1, Bytes: desc.Size})
+	}
+	return nil
+}
+
+func (r *Record) notInSumDB() []string {
+	var names []string
+	for _, m := range slices.Concat(r.Modules, r.Toolchains) {
+		if m.NoSumDB {
+			names = append(names, m.String())
+		}
+	}
+	return names
+}
+
+// graph proves the graph layer of a platform.
+func (c *checker) graph(ctx context.Context, p Platform, desc ocispec.Descriptor) (*Record, error) {
+	files, err := c.v.readGraph(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
+	return c.checkGraph(p, files)
+}
+
+// checkGraph holds the files of a graph layer against the layers of the platform, which have
+// been read before.
+func (c *checker) checkGraph(p Platform, files map[string][]byte) (*Record, error) {
+	record, err := parseRecord(files[recordName])
+	if err != nil {
+		return nil, fmt.Errorf("%w: the bundle's record: %w", ErrMismatch, err)
+	}
+	if err := record.checkLayers(p); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMismatch, err)
+	}
+	errs := slices.Concat(c.checkGraphFiles(record, files), record.checkGoSum())
+	if err := record.checkSumDB(files); err != nil {
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("%w: %w", ErrMismatch, errors.Join(errs...))
+	}
+	return record, nil
+}
+
+// checkLayers holds the record against the layers of one platform.
+func (r *Record) checkLayers(p Platform) error {
+	said := make(map[string]RecordModule)
+	for _, m := range slices.Concat(r.Modules, r.Toolchains) {
+		said[m.String()] = m
+	}
+	modules := 0
+	for _, l := range p.Layers {
+		name := layerName(l)
+		if layerKind(l) == kindGraph {
+			continue
+		}
+		m, ok := said[name]
+		if !ok || m.Sum != l.Annotations[AnnotationSum] || m.NoSumDB != (l.Annotations[AnnotationSumDB] != "") {
+			return fmt.Errorf("layer %s of %s is not what the bundle's record says", name, p)
+		}
+		if layerKind(l) == kindModule {
+			modules++
+		}
+	}
+	if want := len(r.zips()); modules != want {
+		return fmt.Errorf("%s has %d module layers, the bundle's record %d", p, modules, want)
+	}
+	return nil
+}
+
+// checkGraphFiles makes the graph's files again and compares them with what is there, and
+// checks the sums of all go.mod files.
+func (c *checker) checkGraphFiles(r *Record, files map[string][]byte) (errs []error) {
+	infos, mods := make(map[string][]byte), make(map[string][]byte)
+	for _, m := range r.Modules {
+		content, whole := c.contents[m.String()]
+		if m.Sum == "" {
+			content = graphContent(files, m)
+			if content.info != nil {
+				if err := checkInfo(content.info, m.Version); err != nil {
+					errs = append(errs, fmt.Errorf("%s: %w", m, err))
+				}
+			}
+		} else if !whole {
+			continue // its layer has a problem of its own
+		}
+		infos[m.String()], mods[m.String()] = content.info, content.mod
+		if content.mod == nil && m.GoModSum == "" {
+			continue
+		}
+		if sum, err := goModSum(content.mod); err != nil || sum != m.GoModSum {
+			errs = append(errs, fmt.Errorf("%s: the go.mod file has the sum %s, the bundle says %s", m, sum, m.GoModSum))
+		}
+	}
+	want, err := graphFiles(r, infos, mods)
+	if err != nil {
+		return append(errs, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if name == recordName || strings.HasPrefix(name, downloadDir+"sumdb/") && r.SumDB != "" {
+			continue
+		}
+		if data, ok := want[name]; ok && bytes.Equal(data, files[name]) || !ok && c.unread(r, name) {
+			continue
+		}
+		errs = append(errs, fmt.Errorf("the module graph's %q is not what the modules say", name))
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if _, ok := files[name]; !ok {
+			errs = append(errs, fmt.Errorf("the module graph has no %q", name))
+		}
+	}
+	return errs
+}
+
+// unread says whether name is the @latest answer of a module whose layer could not be read.
+func (c *checker) unread(r *Record, name string) bool {
+	esc, ok := strings.CutSuffix(strings.TrimPrefix(name, downloadDir), "/@latest")
+	if !ok {
+		return false
+	}
+	path, err := module.UnescapePath(esc)
+	return err == nil && slices.ContainsFunc(r.zips(), func(m RecordModule) bool {
+		_, read := c.contents[m.String()]
+		return m.Path == path && !read
+	})
+}
+
+// graphContent finds the files of a module that is only part of the graph.
+func graphContent(files map[string][]byte, m RecordModule) (c moduleContent) {
+	v := module.Version{Path: m.Path, Version: m.Version}
+	if name, err := moduleFile(v, ".info"); err == nil {
+		c.info = files[name]
+	}
+	if name, err := moduleFile(v, ".mod"); err == nil {
+		c.mod = files[name]
+	}
+	return c
+}
+
+// checkGoSum holds the go.sum files of the bundle's projects against the record.
+func (r *Record) checkGoSum() (errs []error) {
+	goSums := r.goSums()
+	for _, m := range r.Modules {
+		key := m.Path + " " + m.Version
+		for _, s := range []struct{ key, what, sum string }{{key, "zip", m.Sum}, {key + "/go.mod", "go.mod file", m.GoModSum}} {
+			if s.sum == "" {
+				continue
+			}
+			if err := (expectation{goSum: goSums[s.key]}).check(s.what, s.sum); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", m, err))
+			}
+		}
+	}
+	return errs
+}
+
+// checkSumDB lets the checksum database's client prove the record's sums from what the bundle
+// carries, as the go command does it on the isolated side.
+func (r *Record) checkSumDB(files map[string][]byte) error {
+	if r.SumDB == "" {
+		return nil
+	}
+	var expect []sumdb.Expect
+	for _, m := range slices.Concat(r.Modules, r.Toolchains) {
+		if !m.NoSumDB && (m.Sum != "" || m.GoModSum != "") {
+			expect = append(expect, sumdb.Expect{Path: m.Path, Version: m.Version, Sum: m.Sum, ModSum: m.GoModSum})
+		}
+	}
+	prefix := downloadDir + "sumdb/" + r.sumDBName() + "/"
+	return sumdb.Check(r.SumDB, func(name string) ([]byte, error) {
+		data, ok := files[prefix+name]
+		if !ok {
+			return nil, fmt.Errorf("%w: %s of the checksum database", ErrIncomplete, name)
+		}
+		return data, nil
+	}, expect)
+}

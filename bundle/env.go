@@ -1,0 +1,129 @@
+package bundle
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// A Shell is a kind of command interpreter that Env writes for.
+type Shell string
+
+// The shells that Env knows.
+const (
+	Sh         Shell = "sh" // and bash, zsh, dash
+	Fish       Shell = "fish"
+	PowerShell Shell = "powershell"
+)
+
+// Env returns the lines that make a shell use what was unpacked into dir.
+func Env(dir string, shell Shell) (string, error) {
+	t, err := reopenTree(dir)
+	if err != nil {
+		return "", err
+	}
+	defer t.close()
+	current := filepath.Join(t.dir, linkCurrent)
+	record, err := os.ReadFile(filepath.Join(current, genRecord))
+	if err != nil {
+		return "", err
+	}
+	r, err := parseRecord(record)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", filepath.Join(current, genRecord), err)
+	}
+	data, err := os.ReadFile(filepath.Join(current, genState))
+	if err != nil {
+		return "", err
+	}
+	var s state
+	if err := json.Unmarshal(data, &s); err != nil {
+		return "", fmt.Errorf("%s: %w", filepath.Join(current, genState), err)
+	}
+	return t.env(r, s.Extract, shell)
+}
+
+// settings writes what makes a generation usable: GOROOT/go.env, the env file, the record.
+func (t *tree) settings(g *generation, r *Record, index digest.Digest, extract bool) error {
+	g.state.Digest, g.state.Extract = index, extract
+	record, err := r.encode()
+	if err != nil {
+		return err
+	}
+	if err := g.write(genRecord, record); err != nil {
+		return err
+	}
+	env, err := t.env(r, extract, Sh)
+	if err != nil {
+		return err
+	}
+	if err := g.write(genEnv, []byte(env)); err != nil {
+		return err
+	}
+	if r.GoVersion == "" {
+		return nil
+	}
+	lines := t.goEnv(r, extract)
+	return g.write(genGo+"/go.env", []byte("# Written by goferry. The environment and \"go env -w\" go before it.\n"+strings.Join(lines, "\n")+"\n"))
+}
+
+// goEnv is the go command's environment to use the current generation, as "NAME=value".
+func (t *tree) goEnv(r *Record, extract bool) []string {
+	lines := r.goEnv(t.fileURL(genDownload))
+	if extract {
+		lines = append(lines, "GOMODCACHE="+filepath.Join(t.dir, linkCurrent, genMod))
+	}
+	return lines
+}
+
+// fileURL is the URL of a directory in the current generation.
+func (t *tree) fileURL(name string) string {
+	p := filepath.ToSlash(filepath.Join(t.dir, linkCurrent, filepath.FromSlash(name)))
+	if !strings.HasPrefix(p, "/") {
+		p = "/" + p // C:/…
+	}
+	u := url.URL{Scheme: "file", Path: p}
+	return u.String()
+}
+
+func (t *tree) env(r *Record, extract bool, shell Shell) (string, error) {
+	var b strings.Builder
+	if r.GoVersion != "" {
+		bin := filepath.Join(t.dir, linkCurrent, genGo, "bin")
+		switch shell {
+		case Sh:
+			fmt.Fprintf(&b, "export PATH=%s:\"$PATH\"\nunset GOROOT\n", quoteSh(bin))
+		case Fish:
+			fmt.Fprintf(&b, "set -gx PATH %s $PATH\nset -e GOROOT\n", quoteFish(bin))
+		case PowerShell:
+			fmt.Fprintf(&b, "$env:PATH = %s + [IO.Path]::PathSeparator + $env:PATH\nRemove-Item Env:GOROOT -ErrorAction SilentlyContinue\n", quotePowerShell(bin))
+		}
+	}
+	for _, line := range t.goEnv(r, extract) {
+		name, value, _ := strings.Cut(line, "=")
+		switch shell {
+		case Sh:
+			fmt.Fprintf(&b, "export %s=%s\n", name, quoteSh(value))
+		case Fish:
+			fmt.Fprintf(&b, "set -gx %s %s\n", name, quoteFish(value))
+		case PowerShell:
+			fmt.Fprintf(&b, "$env:%s = %s\n", name, quotePowerShell(value))
+		default:
+			return "", fmt.Errorf("shell %q: want %s, %s or %s", shell, Sh, Fish, PowerShell)
+		}
+	}
+	return b.String(), nil
+}
+
+func quoteSh(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+func quoteFish(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
+}
+
+func quotePowerShell(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

@@ -1,0 +1,265 @@
+package bundle
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/mod/module"
+	modzip "golang.org/x/mod/zip"
+)
+
+// Where things are in a generation.
+const (
+	genGo       = "go"
+	genMod      = "mod"
+	genDownload = "mod/cache/download/"
+	genRecord   = "bundle.json"
+	genState    = "state.json"
+	genEnv      = "env"
+)
+
+// A state says which layers a generation was made of, and what their files looked like when
+// they had been proven, so that a later generation can link them if nobody touched them.
+type state struct {
+	Digest  digest.Digest                 `json:"digest"` // of the bundle's index
+	Extract bool                          `json:"extract,omitempty"`
+	Layers  map[digest.Digest][]stateFile `json:"layers"`
+}
+
+type stateFile struct {
+	Name    string      `json:"name"` // below the generation
+	Mode    fs.FileMode `json:"mode"`
+	Size    int64       `json:"size"`
+	ModTime time.Time   `json:"modTime"`
+}
+
+func fileState(name string, info fs.FileInfo) stateFile {
+	return stateFile{name, info.Mode(), info.Size(), info.ModTime()}
+}
+
+// A generation is one that is being made, below a temporary name.
+type generation struct {
+	tree *tree
+	dir  string // below the tree's root
+	root *os.Root
+
+	old    string // the current generation's directory below the tree's root, or ""
+	before state  // of old
+
+	mu    sync.Mutex
+	state state
+	dirs  map[string]bool
+}
+
+// stage begins a generation.
+func (t *tree) stage() (*generation, error) {
+	g := &generation{tree: t, dir: path.Join(dirGenerations, stagePrefix+rand.Text()[:8]), dirs: make(map[string]bool)}
+	g.state.Layers = make(map[digest.Digest][]stateFile)
+	if err := t.root.Mkdir(g.dir, 0o755); err != nil {
+		return nil, err
+	}
+	info, err := t.root.Stat(g.dir)
+	if err != nil {
+		return nil, err
+	}
+	if t.chmod = info.Mode().Perm() != 0o755; t.chmod {
+		if err := t.root.Chmod(g.dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	if g.root, err = t.root.OpenRoot(g.dir); err != nil {
+		return nil, err
+	}
+	if current := t.target(linkCurrent); current != "" {
+		g.old = path.Join(dirGenerations, current)
+		if data, err := t.root.ReadFile(path.Join(g.old, genState)); err != nil || json.Unmarshal(data, &g.before) != nil {
+			g.before = state{} // nothing can be linked
+		}
+	}
+	return g, nil
+}
+
+// discard removes the generation unless it was published.
+func (g *generation) discard() {
+	g.root.Close()
+	g.tree.root.RemoveAll(g.dir)
+}
+
+// finish makes everything durable.
+func (g *generation) finish() error {
+	data, err := json.Marshal(g.state)
+	if err != nil {
+		return err
+	}
+	if err := g.write(genState, data); err != nil {
+		return err
+	}
+	return syncTree(filepath.Join(g.tree.dir, filepath.FromSlash(g.dir)))
+}
+
+// mkdir makes a directory and those above it.
+func (g *generation) mkdir(name string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.mkdirLocked(name)
+}
+
+func (g *generation) mkdirLocked(name string) error {
+	if name == "." || g.dirs[name] {
+		return nil
+	}
+	if err := g.mkdirLocked(path.Dir(name)); err != nil {
+		return err
+	}
+	if err := g.root.Mkdir(name, 0o755); err != nil {
+		return err
+	}
+	if g.tree.chmod {
+		if err := g.root.Chmod(name, 0o755); err != nil {
+			return err
+		}
+	}
+	g.dirs[name] = true
+	return nil
+}
+
+// create makes a file that others can read, and its directory.
+func (g *generation) create(name string, mode fs.FileMode) (*os.File, error) {
+	if err := g.mkdir(path.Dir(name)); err != nil {
+		return nil, err
+	}
+	f, err := g.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+	if err == nil && g.tree.chmod {
+		err = f.Chmod(mode)
+	}
+	return f, err
+}
+
+func (g *generation) write(name string, data []byte) error {
+	f, err := g.create(name, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
+}
+
+func (g *generation) read(name string) ([]byte, error) { return g.root.ReadFile(name) }
+
+// link takes a layer's files from the current generation if they all are as they were when
+// they were proven.
+func (g *generation) link(layer digest.Digest) (bool, error) {
+	files, ok := g.before.Layers[layer]
+	if !ok {
+		return false, nil
+	}
+	for _, f := range files {
+		info, err := g.tree.root.Lstat(path.Join(g.old, f.Name))
+		if err != nil || !sameState(f, fileState(f.Name, info)) {
+			return false, nil
+		}
+	}
+	for _, f := range files {
+		if err := g.mkdir(path.Dir(f.Name)); err != nil {
+			return false, err
+		}
+		if err := g.tree.root.Link(path.Join(g.old, f.Name), path.Join(g.dir, f.Name)); err != nil {
+			return false, fmt.Errorf("link from the generation before: %w", err)
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.state.Layers[layer] = files
+	return true, nil
+}
+
+func sameState(a, b stateFile) bool {
+	return a.Mode == b.Mode && a.Size == b.Size && a.ModTime.Equal(b.ModTime)
+}
+
+// A layerWriter writes the files of one layer and remembers them. It is for one goroutine.
+type layerWriter struct {
+	g      *generation
+	digest digest.Digest
+	files  []stateFile
+	name   string // of the file that is open
+}
+
+func (g *generation) layer(d digest.Digest) *layerWriter { return &layerWriter{g: g, digest: d} }
+
+// create begins a file, which close ends.
+func (w *layerWriter) create(name string, mode fs.FileMode) (*os.File, error) {
+	w.name = name
+	return w.g.create(name, mode)
+}
+
+func (w *layerWriter) close(f *os.File) error {
+	info, err := f.Stat()
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	w.files = append(w.files, fileState(w.name, info))
+	return nil
+}
+
+func (w *layerWriter) write(name string, data []byte) error {
+	f, err := w.create(name, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		f.Close()
+		return err
+	}
+	return w.close(f)
+}
+
+// extract unpacks a proven zip to where the go command looks for it.
+func (w *layerWriter) extract(m module.Version, zip string) error {
+	p, err := module.EscapePath(m.Path)
+	if err != nil {
+		return err
+	}
+	v, err := module.EscapeVersion(m.Version)
+	if err != nil {
+		return err
+	}
+	name := path.Join(genMod, p+"@"+v)
+	if err := w.g.mkdir(name); err != nil {
+		return err
+	}
+	base := filepath.Join(w.g.tree.dir, filepath.FromSlash(w.g.dir))
+	if err := modzip.Unzip(filepath.Join(base, filepath.FromSlash(name)), m, filepath.Join(base, filepath.FromSlash(zip))); err != nil {
+		return err
+	}
+	return fs.WalkDir(w.g.root.FS(), name, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return w.g.root.Chmod(file, 0o755)
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		w.files = append(w.files, fileState(file, info))
+		return nil
+	})
+}
+
+// done enters the layer in the generation's state.
+func (w *layerWriter) done() {
+	w.g.mu.Lock()
+	defer w.g.mu.Unlock()
+	w.g.state.Layers[w.digest] = w.files
+}

@@ -1,0 +1,122 @@
+package bundle
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/goferry/goferry/oci"
+)
+
+// Info is what a bundle's documents say of it. Sizes are in bytes.
+type Info struct {
+	MediaType   string            `json:"mediaType"`
+	Digest      digest.Digest     `json:"digest"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Platforms   []PlatformInfo    `json:"platforms"`
+	Modules     []LayerInfo       `json:"modules"`    // in the order of the layers
+	Toolchains  []LayerInfo       `json:"toolchains"` // likewise
+	Graph       []LayerInfo       `json:"graph"`      // one, which all platforms share
+	Blobs       int               `json:"blobs"`      // all, each counted once
+	Size        int64             `json:"size"`       // of all blobs, each counted once
+	NotInSumDB  []string          `json:"notInSumDB,omitempty"`
+}
+
+// PlatformInfo is what a bundle has for one platform.
+type PlatformInfo struct {
+	OS           string        `json:"os"`
+	Architecture string        `json:"architecture"`
+	Digest       digest.Digest `json:"digest"` // of the manifest
+	Runnable     bool          `json:"runnable"`
+	Toolchain    string        `json:"toolchain,omitempty"` // "golang.org/toolchain@…"
+	Layers       int           `json:"layers"`
+	Size         int64         `json:"size"` // of manifest, config and layers
+}
+
+// LayerInfo is one layer and what is in it.
+type LayerInfo struct {
+	Module    string        `json:"module,omitempty"` // "path@version"; empty for the graph
+	Sum       string        `json:"sum,omitempty"`    // "h1:…"
+	MediaType string        `json:"mediaType"`
+	Digest    digest.Digest `json:"digest"`
+	Size      int64         `json:"size"`
+	Platforms []string      `json:"platforms"`            // that have the layer
+	Shared    bool          `json:"shared"`               // all platforms have it
+	NoSumDB   bool          `json:"notInSumDB,omitempty"` // the checksum database does not cover it
+}
+
+// Inspect says what is in the bundle that target names. It reads the documents and no layer,
+// so nothing of what it says of the layers is proven.
+func Inspect(ctx context.Context, s oci.Store, target string) (*Info, error) {
+	v, err := open(ctx, s, target)
+	if err != nil {
+		return nil, err
+	}
+	info := &Info{MediaType: v.Index.MediaType, Digest: v.Index.Digest, Annotations: v.annotations}
+	sizes := map[digest.Digest]int64{v.Index.Digest: v.Index.Size}
+	layers := make(map[digest.Digest]*LayerInfo)
+	var order []*LayerInfo
+	for _, p := range v.Platforms {
+		pi := PlatformInfo{
+			OS: p.OS, Architecture: p.Arch, Digest: p.Manifest.Digest, Runnable: p.Runnable(),
+			Layers: len(p.Layers), Size: p.Manifest.Size + p.Config.Size,
+		}
+		sizes[p.Manifest.Digest], sizes[p.Config.Digest] = p.Manifest.Size, p.Config.Size
+		for _, l := range p.Layers {
+			pi.Size += l.Size
+			sizes[l.Digest] = l.Size
+			if layerKind(l) == kindToolchain {
+				pi.Toolchain = layerName(l)
+			}
+			li := layers[l.Digest]
+			if li == nil {
+				li = layerInfo(l)
+				layers[l.Digest] = li
+				order = append(order, li)
+			}
+			li.Platforms = append(li.Platforms, p.String())
+			li.Shared = len(li.Platforms) == len(v.Platforms)
+		}
+		info.Platforms = append(info.Platforms, pi)
+	}
+	info.sort(v, order)
+	for size := range maps.Values(sizes) {
+		info.Blobs++
+		info.Size += size
+	}
+	return info, nil
+}
+
+func layerInfo(l ocispec.Descriptor) *LayerInfo {
+	return &LayerInfo{
+		Module: l.Annotations[AnnotationModule], Sum: l.Annotations[AnnotationSum],
+		MediaType: l.MediaType, Digest: l.Digest, Size: l.Size, NoSumDB: l.Annotations[AnnotationSumDB] != "",
+	}
+}
+
+// sort puts the layers into the lists of their kinds.
+func (info *Info) sort(v *Verified, order []*LayerInfo) {
+	kinds := make(map[digest.Digest]int)
+	for _, p := range v.Platforms {
+		for _, l := range p.Layers {
+			kinds[l.Digest] = layerKind(l)
+		}
+	}
+	info.Modules, info.Toolchains, info.Graph = []LayerInfo{}, []LayerInfo{}, []LayerInfo{}
+	for _, li := range order {
+		list := &info.Modules
+		switch kinds[li.Digest] {
+		case kindToolchain:
+			list = &info.Toolchains
+		case kindGraph:
+			list = &info.Graph
+		}
+		*list = append(*list, *li)
+		if li.NoSumDB && !slices.Contains(info.NotInSumDB, li.Module) {
+			info.NotInSumDB = append(info.NotInSumDB, li.Module)
+		}
+	}
+}

@@ -1,0 +1,298 @@
+package bundle
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/mod/module"
+
+	"github.com/goferry/goferry/bundle/toolchain"
+	"github.com/goferry/goferry/oci"
+)
+
+// Limits of what is read into memory, in bytes.
+const (
+	maxInfo  = 64 << 10
+	maxGoMod = 16 << 20 // cmd/go's limit
+	maxGraph = 512 << 20
+)
+
+// layerModule returns the module that a layer's descriptor names, if it is a proper one.
+func layerModule(desc ocispec.Descriptor) (module.Version, bool) {
+	path, version, ok := strings.Cut(desc.Annotations[AnnotationModule], "@")
+	if !ok || !strings.HasPrefix(desc.Annotations[AnnotationSum], "h1:") {
+		return module.Version{}, false
+	}
+	if _, err := module.EscapePath(path); err != nil {
+		return module.Version{}, false
+	}
+	if _, err := module.EscapeVersion(version); err != nil {
+		return module.Version{}, false
+	}
+	return module.Version{Path: path, Version: version}, true
+}
+
+// A blobReader reads one blob from beginning to end and knows whether it was the right one.
+type blobReader struct {
+	rc   io.ReadCloser
+	r    io.Reader
+	h    hash.Hash
+	desc ocispec.Descriptor
+	n    int64
+}
+
+func (v *Verified) openBlob(ctx context.Context, desc ocispec.Descriptor) (*blobReader, error) {
+	rc, err := v.store.Fetch(ctx, desc)
+	if err != nil {
+		if errors.Is(err, oci.ErrNotFound) {
+			return nil, fmt.Errorf("%w: blob %s is missing", ErrIncomplete, desc.Digest)
+		}
+		return nil, err
+	}
+	h := digest.SHA256.Hash()
+	return &blobReader{rc: rc, r: io.LimitReader(rc, desc.Size+1), h: h, desc: desc}, nil
+}
+
+func (b *blobReader) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	b.h.Write(p[:n])
+	b.n += int64(n)
+	return n, err
+}
+
+func (b *blobReader) Close() error { return b.rc.Close() }
+
+// finish reads what is left and says whether the whole was what the descriptor says.
+func (b *blobReader) finish(ctx context.Context) error {
+	if _, err := copyAll(ctx, io.Discard, b); err != nil {
+		return err
+	}
+	if b.n != b.desc.Size {
+		if b.n > b.desc.Size {
+			return fmt.Errorf("%w: blob %s is longer than the %d bytes it should have", ErrMismatch, b.desc.Digest, b.desc.Size)
+		}
+		return fmt.Errorf("%w: blob %s has %d bytes instead of %d", ErrMismatch, b.desc.Digest, b.n, b.desc.Size)
+	}
+	if got := digest.NewDigest(digest.SHA256, b.h); got != b.desc.Digest {
+		return fmt.Errorf("%w: blob %s has the digest %s", ErrMismatch, b.desc.Digest, got)
+	}
+	return nil
+}
+
+// moduleContent is what a module layer holds, apart from the zip.
+type moduleContent struct {
+	info, mod []byte
+}
+
+// A place takes the zip of a module while its layer is read, and gives it back to be proven.
+type place interface {
+	io.Writer
+	io.ReaderAt
+}
+
+// readModule reads a module layer. The bytes of the zip go to to; if to is nil they must be
+// readable at the blob itself. Everything is proven when it returns without an error: the
+// blob's digest, its one possible form, the zip's sum.
+func (v *Verified) readModule(ctx context.Context, desc ocispec.Descriptor, to place) (moduleContent, error) {
+	m, _ := layerModule(desc)
+	b, err := v.openBlob(ctx, desc)
+	if err != nil {
+		return moduleContent{}, err
+	}
+	defer b.Close()
+
+	var head bytes.Buffer // all that stands before the zip's bytes
+	c, zipSize, err := readModuleHead(tar.NewReader(io.TeeReader(b, &head)), m)
+	if err != nil {
+		return c, b.blame(ctx, err)
+	}
+	wantHead, wantTail, err := moduleTar(m, c.info, c.mod, zipSize)
+	if err != nil {
+		return c, err
+	}
+	offset := int64(len(wantHead))
+	if !bytes.Equal(head.Bytes(), wantHead) || offset+zipSize+int64(len(wantTail)) != desc.Size {
+		return c, b.blame(ctx, errors.New("the layer is not in the form that goferry writes"))
+	}
+	var zip io.ReaderAt = to
+	w := io.Writer(to)
+	if to == nil {
+		at, ok := b.rc.(io.ReaderAt)
+		if !ok {
+			return c, errors.ErrUnsupported
+		}
+		zip, w = io.NewSectionReader(at, offset, zipSize), io.Discard
+	}
+	if _, err := copyAll(ctx, w, io.LimitReader(b, zipSize)); err != nil {
+		return c, err
+	}
+	tail, err := io.ReadAll(io.LimitReader(b, int64(len(wantTail))))
+	if err != nil {
+		return c, err
+	}
+	if err := b.finish(ctx); err != nil {
+		return c, err
+	}
+	if !bytes.Equal(tail, wantTail) {
+		return c, fmt.Errorf("%w: there is something behind the zip", ErrMismatch)
+	}
+	sum, err := zipSum(m, zip, zipSize)
+	if err != nil {
+		return c, fmt.Errorf("%w: %w", ErrMismatch, err)
+	}
+	if want := desc.Annotations[AnnotationSum]; sum != want {
+		return c, fmt.Errorf("%w: the zip has the sum %s, the bundle says %s", ErrMismatch, sum, want)
+	}
+	return c, nil
+}
+
+// blame returns the reason why a blob could not be read: that its bytes are not the right ones,
+// if so, else err.
+func (b *blobReader) blame(ctx context.Context, err error) error {
+	if wrong := b.finish(ctx); wrong != nil {
+		return wrong
+	}
+	return fmt.Errorf("%w: %w", ErrMismatch, err)
+}
+
+// readModuleHead reads a module layer up to the first byte of the zip.
+func readModuleHead(tr *tar.Reader, m module.Version) (c moduleContent, zipSize int64, err error) {
+	for _, f := range []struct {
+		ext   string
+		limit int64
+		data  *[]byte
+	}{{".info", maxInfo, &c.info}, {".mod", maxGoMod, &c.mod}, {".zip", 0, nil}} {
+		h, err := tr.Next()
+		if err != nil {
+			return c, 0, err
+		}
+		want, err := moduleFile(m, f.ext)
+		if err != nil {
+			return c, 0, err
+		}
+		if h.Name != want {
+			return c, 0, fmt.Errorf("the layer has %q where %q belongs", h.Name, want)
+		}
+		if f.data == nil {
+			return c, h.Size, nil
+		}
+		if h.Size > f.limit {
+			return c, 0, fmt.Errorf("%q has %d bytes, more than %d", h.Name, h.Size, f.limit)
+		}
+		if *f.data, err = io.ReadAll(tr); err != nil {
+			return c, 0, err
+		}
+	}
+	return c, zipSize, checkInfo(c.info, m.Version)
+}
+
+// checkInfo holds a .info file against the form that Pack writes.
+func checkInfo(data []byte, version string) error {
+	var info struct {
+		Version string
+		Time    *time.Time `json:",omitempty"`
+	}
+	if err := json.Unmarshal(data, &info); err != nil {
+		return err
+	}
+	if info.Version != version {
+		return fmt.Errorf("the .info file is of version %q", info.Version)
+	}
+	if again, err := json.Marshal(info); err != nil || !bytes.Equal(again, data) {
+		return fmt.Errorf("the .info file is not in the form that goferry writes")
+	}
+	return nil
+}
+
+// readToolchain reads a toolchain layer and hands its files to visit, which may be nil. As
+// long as it has not returned without an error nothing that visit was given is proven.
+func (v *Verified) readToolchain(ctx context.Context, l proofLayer, visit func(toolchain.File, io.Reader) error) error {
+	m, _ := layerModule(l.desc)
+	b, err := v.openBlob(ctx, l.desc)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	got, err := toolchain.Walk(ctx, b, m.Version, visit)
+	if err != nil {
+		if ctx.Err() != nil || errors.Is(err, errVisit) {
+			return err
+		}
+		return b.blame(ctx, err)
+	}
+	if err := b.finish(ctx); err != nil {
+		return err
+	}
+	if want := l.desc.Annotations[AnnotationSum]; got.Sum != want {
+		return fmt.Errorf("%w: the toolchain has the sum %s, the bundle says %s", ErrMismatch, got.Sum, want)
+	}
+	if l.diffID != "" && got.DiffID != l.diffID {
+		return fmt.Errorf("%w: the layer's diff_id is %s, the config says %s", ErrMismatch, got.DiffID, l.diffID)
+	}
+	return nil
+}
+
+// proofLayer is a layer with the diff_id that an image config has for it.
+type proofLayer struct {
+	desc   ocispec.Descriptor
+	diffID digest.Digest // "" where the manifest is not an image
+}
+
+// errVisit marks errors of those who visit a layer's files: a full disk is not the layer's fault.
+var errVisit = errors.New("write")
+
+// readGraph reads the graph layer into memory.
+func (v *Verified) readGraph(ctx context.Context, desc ocispec.Descriptor) (map[string][]byte, error) {
+	if desc.Size > maxGraph {
+		return nil, fmt.Errorf("%w: the module graph has %d bytes, more than %d", ErrMismatch, desc.Size, maxGraph)
+	}
+	b, err := v.openBlob(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	files, err := readGraphTar(b)
+	if err != nil {
+		return nil, b.blame(ctx, err)
+	}
+	if err := b.finish(ctx); err != nil {
+		return nil, err
+	}
+	again := digest.SHA256.Digester()
+	if err := writeGraph(again.Hash(), files); err != nil {
+		return nil, err
+	}
+	if again.Digest() != desc.Digest {
+		return nil, fmt.Errorf("%w: the module graph's layer is not in the form that goferry writes", ErrMismatch)
+	}
+	return files, nil
+}
+
+func readGraphTar(r io.Reader) (map[string][]byte, error) {
+	files := make(map[string][]byte)
+	for tr := tar.NewReader(r); ; {
+		h, err := tr.Next()
+		if err == io.EOF {
+			return files, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if h.Name == tmpDir {
+			continue
+		}
+		if files[h.Name], err = io.ReadAll(tr); err != nil {
+			return nil, err
+		}
+	}
+}

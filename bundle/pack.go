@@ -1,0 +1,230 @@
+package bundle
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/mod/module"
+
+	"github.com/goferry/goferry/bundle/gomod"
+	"github.com/goferry/goferry/oci"
+)
+
+// PackOptions says what Pack captures, and how.
+type PackOptions struct {
+	Dirs      []string         // project directories; may be empty
+	Modules   []string         // further modules, "path@version"
+	Toolchain string           // as in gomod.Options; "" means "auto"
+	Platforms []gomod.Platform // nil means the host's
+	Scope     gomod.Scope      // "" means gomod.Dev
+
+	Env      []string // environment of the go command
+	Go       string   // the go command; "" means "go" from PATH
+	TempDir  string   // "" means os.TempDir()
+	CacheDir string   // where proofs and the checksum database's answers are kept; "" means nowhere
+	TreeHead []byte   // signed tree head of the checksum database to pack with; nil means the newest that is remembered
+
+	Created  time.Time    // zero: the bundle has no creation time
+	Progress func(Event)  // nil: not told
+	Warn     func(string) // nil: not told; one line each
+}
+
+// Packed is what Pack wrote.
+type Packed struct {
+	Descriptor ocispec.Descriptor // of the index
+	Runnable   bool               // the manifests are runnable images
+	Layers     int                // in each manifest
+	Modules    int                // carried whole
+	Bytes      int64              // of all blobs, each counted once
+}
+
+// Pack captures what the options name, proves every sum, and writes one bundle to dst, where
+// it tags it. Nothing is tagged when anything fails.
+//
+// Errors are those of package gomod for what cannot be captured, [ErrMismatch] for a sum that
+// go.sum or the checksum database does not confirm, and those of the store.
+func Pack(ctx context.Context, dst oci.Store, tag string, opts PackOptions) (Packed, error) {
+	if opts.Warn == nil {
+		opts.Warn = func(string) {}
+	}
+	if len(opts.Platforms) == 0 {
+		opts.Platforms = []gomod.Platform{{OS: runtime.GOOS, Arch: runtime.GOARCH}}
+	}
+	if opts.Scope == "" {
+		opts.Scope = gomod.Dev
+	}
+	report := reporter(opts.Progress)
+	captured, err := capture(ctx, opts, report)
+	if err != nil {
+		return Packed{}, err
+	}
+	defer captured.Close()
+
+	p := &packer{dst: dst, opts: opts, report: report, captured: captured, proofs: openProofs(opts.CacheDir)}
+	defer p.proofs.save()
+	if err := p.check(ctx); err != nil {
+		return Packed{}, err
+	}
+	return p.write(ctx, tag)
+}
+
+func capture(ctx context.Context, opts PackOptions, report func(Event)) (*gomod.Captured, error) {
+	var extra []module.Version
+	for _, m := range opts.Modules {
+		path, version, ok := strings.Cut(m, "@")
+		if !ok || path == "" || version == "" {
+			return nil, fmt.Errorf("module %q: want path@version", m)
+		}
+		extra = append(extra, module.Version{Path: path, Version: version})
+	}
+	return gomod.Capture(ctx, gomod.Options{
+		Dirs: opts.Dirs, Modules: extra, Scope: opts.Scope, Toolchain: opts.Toolchain, Platforms: opts.Platforms,
+		Go: opts.Go, Env: opts.Env, TempDir: opts.TempDir, Warn: opts.Warn,
+		Progress: func(e gomod.Event) { report(Event{Stage: "capture", Item: e.Module, Items: 1, Bytes: e.Bytes}) },
+	})
+}
+
+// reporter makes events come one at a time, and nil callable.
+func reporter(progress func(Event)) func(Event) {
+	if progress == nil {
+		return func(Event) {}
+	}
+	var mu sync.Mutex
+	return func(e Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		progress(e)
+	}
+}
+
+// packer is one run of Pack.
+type packer struct {
+	dst      oci.Store
+	opts     PackOptions
+	report   func(Event)
+	captured *gomod.Captured
+	proofs   *proofs
+
+	record *Record           // made by check; the modules' sums are filled in by layers
+	wanted map[string]wanted // by "path@version"
+	sumdb  map[string][]byte // files of the checksum database, by name below the download directory
+	bytes  int64
+}
+
+// write writes the layers, then the documents that name them, then the tag.
+func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
+	toolchains, modules, err := p.layers(ctx)
+	if err != nil {
+		return Packed{}, err
+	}
+	graph, err := p.graph(ctx)
+	if err != nil {
+		return Packed{}, err
+	}
+	shared := append(modules, graph)
+	count := len(shared)
+	if len(toolchains) > 0 {
+		count++
+	}
+	packed := Packed{Runnable: count <= MaxImageLayers, Layers: count, Modules: len(modules)}
+
+	var created *time.Time
+	if !p.opts.Created.IsZero() {
+		t := p.opts.Created.UTC()
+		created = &t
+	}
+	var manifests []ocispec.Descriptor
+	for _, platform := range p.platforms() {
+		layers := shared
+		if tc, ok := toolchains[platform]; ok {
+			layers = slices.Concat([]layer{tc}, shared)
+		}
+		desc, err := p.manifest(ctx, ocispec.Platform{OS: platform.OS, Architecture: platform.Arch}, layers, packed.Runnable, created)
+		if err != nil {
+			return Packed{}, fmt.Errorf("pack %s/%s: %w", platform.OS, platform.Arch, err)
+		}
+		manifests = append(manifests, desc)
+	}
+	index, err := p.record.index(manifests, created)
+	if err != nil {
+		return Packed{}, fmt.Errorf("pack: %w", err)
+	}
+	if err := p.put(ctx, index); err != nil {
+		return Packed{}, err
+	}
+	if err := p.dst.Tag(ctx, index.desc, tag); err != nil {
+		return Packed{}, err
+	}
+	packed.Descriptor, packed.Bytes = index.desc, p.bytes
+	return packed, nil
+}
+
+// platforms returns the platforms asked for, each once, sorted.
+func (p *packer) platforms() []gomod.Platform {
+	list := slices.Clone(p.opts.Platforms)
+	slices.SortFunc(list, func(a, b gomod.Platform) int {
+		return strings.Compare(a.OS+"/"+a.Arch, b.OS+"/"+b.Arch)
+	})
+	return slices.Compact(list)
+}
+
+func (p *packer) manifest(ctx context.Context, platform ocispec.Platform, layers []layer, runnable bool, created *time.Time) (ocispec.Descriptor, error) {
+	config, err := p.record.config(platform, layers, runnable, created)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if err := p.put(ctx, config); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	m, err := p.record.manifest(config.desc, layers, created)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if err := p.put(ctx, m); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	m.desc.Platform = &platform
+	m.desc.ArtifactType = "" // Harbor and old registries stumble over it in an index
+	return m.desc, nil
+}
+
+// put pushes a document, or finds it there.
+func (p *packer) put(ctx context.Context, d document) error {
+	return p.push(ctx, blob{d.desc, bytesOpener(d.data)})
+}
+
+// graph writes the graph layer.
+func (p *packer) graph(ctx context.Context) (layer, error) {
+	infos, mods := make(map[string][]byte), make(map[string][]byte)
+	for _, m := range slices.Concat(p.captured.Modules, p.captured.GraphOnly) {
+		infos[m.Path+"@"+m.Version] = m.Info
+		mods[m.Path+"@"+m.Version] = m.Mod
+	}
+	files, err := graphFiles(p.record, infos, mods)
+	if err != nil {
+		return layer{}, fmt.Errorf("pack the module graph: %w", err)
+	}
+	for name, data := range p.sumdb {
+		files[downloadDir+name] = data
+	}
+	if files[recordName], err = p.record.encode(); err != nil {
+		return layer{}, fmt.Errorf("pack the record: %w", err)
+	}
+	var b bytes.Buffer
+	if err := writeGraph(&b, files); err != nil {
+		return layer{}, fmt.Errorf("pack the module graph: %w", err)
+	}
+	desc := ocispec.Descriptor{
+		MediaType: mediaTypeTar, Digest: digest.FromBytes(b.Bytes()), Size: int64(b.Len()),
+		Annotations: map[string]string{AnnotationLayer: layerGraph},
+	}
+	return layer{desc: desc}, p.push(ctx, blob{desc, bytesOpener(b.Bytes())})
+}

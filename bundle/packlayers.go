@@ -1,0 +1,252 @@
+package bundle
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/goferry/goferry/bundle/gomod"
+	"github.com/goferry/goferry/oci"
+)
+
+// pushes is how many blobs are on their way to a store at once.
+const pushes = 6
+
+// A blob is bytes that can be read again and again: for the digest, then for the store.
+type blob struct {
+	desc ocispec.Descriptor
+	open func(context.Context) (io.ReadCloser, error)
+}
+
+func bytesOpener(data []byte) func(context.Context) (io.ReadCloser, error) {
+	return func(context.Context) (io.ReadCloser, error) {
+		return sectionCloser(bytes.NewReader(data), int64(len(data)), nil), nil
+	}
+}
+
+// push sends a blob unless it is there.
+func (p *packer) push(ctx context.Context, b blob) error {
+	atomic.AddInt64(&p.bytes, b.desc.Size)
+	if there, err := p.dst.Exists(ctx, b.desc); err != nil || there {
+		return err
+	}
+	r, err := b.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return p.dst.Push(ctx, b.desc, r)
+}
+
+// layers writes the layers of toolchains and modules. The modules' come in the order of the
+// capture, which is that of the record.
+func (p *packer) layers(ctx context.Context) (map[gomod.Platform]layer, []layer, error) {
+	modules, toolchains := p.captured.Modules, p.captured.Toolchains
+	sources := make([]source, 0, len(modules)+len(toolchains))
+	for _, t := range toolchains {
+		sources = append(sources, toolchainSource(t))
+	}
+	for _, m := range modules {
+		s, err := moduleSource(m)
+		if err != nil {
+			return nil, nil, fmt.Errorf("pack %s@%s: %w", m.Path, m.Version, err)
+		}
+		sources = append(sources, s)
+	}
+	out, err := p.writeLayers(ctx, sources)
+	if err != nil {
+		return nil, nil, err
+	}
+	byPlatform := make(map[gomod.Platform]layer, len(toolchains))
+	for i, t := range toolchains {
+		byPlatform[t.Platform] = out[i]
+	}
+	p.record.fillSums(out)
+	return byPlatform, out[len(toolchains):], nil
+}
+
+// writeLayers works on the largest sources first, so that the cores finish together; the
+// result is in the order of sources.
+func (p *packer) writeLayers(ctx context.Context, sources []source) ([]layer, error) {
+	var total int64
+	for _, s := range sources {
+		total += s.size
+	}
+	p.report(Event{Stage: "pack", TotalItems: len(sources), TotalBytes: total})
+	order := make([]int, len(sources))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(sources[b].size, sources[a].size) })
+
+	one := p.measure
+	ingester, direct := p.dst.(oci.Ingester)
+	if direct {
+		one = func(ctx context.Context, s source) (layer, error) { return p.ingest(ctx, ingester, s) }
+	}
+	out := make([]layer, len(sources))
+	err := parallel(ctx, runtime.GOMAXPROCS(0), order, func(ctx context.Context, i int) error {
+		l, err := one(ctx, sources[i])
+		if err != nil {
+			return wrapPack(sources[i].name, err)
+		}
+		out[i] = l
+		p.report(Event{Stage: "pack", Item: sources[i].name, Items: 1, Bytes: sources[i].size})
+		return nil
+	})
+	if err != nil || direct {
+		return out, err
+	}
+	workers := pushes
+	if _, ordered := p.dst.(interface{ Sequential() }); ordered {
+		workers = 1
+	}
+	slices.Sort(order)
+	return out, parallel(ctx, workers, order, func(ctx context.Context, i int) error {
+		return wrapPack(sources[i].name, p.push(ctx, blob{out[i].desc, sources[i].open}))
+	})
+}
+
+// parallel calls f for each of items, in order, on so many goroutines, and returns the first
+// error.
+func parallel[T any](ctx context.Context, workers int, items []T, f func(context.Context, T) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(workers)
+	for _, item := range items {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return f(ctx, item)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+func wrapPack(name string, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("pack %s: %w", name, err)
+}
+
+var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 512<<10); return &b }}
+
+// copyAll is io.Copy with a large buffer, used again, that ends when ctx does.
+func copyAll(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
+	buf := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(buf)
+	var total int64
+	for {
+		if err := ctx.Err(); err != nil {
+			return total, err
+		}
+		n, err := r.Read(*buf)
+		total += int64(n)
+		if n > 0 {
+			if _, err := w.Write((*buf)[:n]); err != nil {
+				return total, err
+			}
+		}
+		if err == io.EOF {
+			return total, nil
+		}
+		if err != nil {
+			return total, err
+		}
+	}
+}
+
+// ingest writes a layer to a store that learns the digest from the bytes, so that they are
+// read, hashed and written once; what is proven is what was written.
+func (p *packer) ingest(ctx context.Context, dst oci.Ingester, s source) (layer, error) {
+	r, err := s.open(ctx)
+	if err != nil {
+		return layer{}, err
+	}
+	defer r.Close()
+	w, err := dst.Ingest(ctx)
+	if err != nil {
+		return layer{}, err
+	}
+	defer w.Discard()
+	n, err := copyAll(ctx, w, r)
+	if err != nil {
+		return layer{}, err
+	}
+	proven, err := p.prove(ctx, s, w.Digest(), io.NewSectionReader(w, 0, n))
+	if err != nil {
+		return layer{}, err
+	}
+	desc, err := w.Commit(s.mediaType)
+	if err != nil {
+		return layer{}, err
+	}
+	atomic.AddInt64(&p.bytes, desc.Size)
+	return p.layer(s, desc, proven), nil
+}
+
+// measure learns a layer's digest without writing it anywhere, for stores that must be told
+// the digest first.
+func (p *packer) measure(ctx context.Context, s source) (layer, error) {
+	r, err := s.open(ctx)
+	if err != nil {
+		return layer{}, err
+	}
+	defer r.Close()
+	digester := digest.Canonical.Digester()
+	n, err := copyAll(ctx, digester.Hash(), r)
+	if err != nil {
+		return layer{}, err
+	}
+	again, err := s.open(ctx)
+	if err != nil {
+		return layer{}, err
+	}
+	defer again.Close()
+	proven, err := p.prove(ctx, s, digester.Digest(), again)
+	if err != nil {
+		return layer{}, err
+	}
+	return p.layer(s, ocispec.Descriptor{MediaType: s.mediaType, Digest: digester.Digest(), Size: n}, proven), nil
+}
+
+// prove returns the sum of a layer's content, from memory if these very bytes were proven
+// before, and holds it against go.sum and the checksum database.
+func (p *packer) prove(ctx context.Context, s source, d digest.Digest, r io.Reader) (proof, error) {
+	proven, ok := p.proofs.get(d)
+	if !ok {
+		var err error
+		if proven, err = s.prove(ctx, r); err != nil {
+			return proof{}, err
+		}
+		p.proofs.put(d, proven)
+	}
+	return proven, p.wanted[s.name].zip.check("zip", proven.sum)
+}
+
+// layer completes the descriptor of a module or toolchain layer.
+func (p *packer) layer(s source, desc ocispec.Descriptor, proven proof) layer {
+	desc.Annotations = map[string]string{AnnotationModule: s.name, AnnotationSum: proven.sum}
+	if !p.wanted[s.name].inSumDB {
+		desc.Annotations[AnnotationSumDB] = "none"
+	}
+	return layer{desc: desc, diffID: proven.diffID}
+}

@@ -1,0 +1,280 @@
+package bundle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/goferry/goferry/bundle/gomod"
+	"github.com/goferry/goferry/oci"
+)
+
+// VerifyOptions says what is verified.
+type VerifyOptions struct {
+	Platforms []gomod.Platform // nil means all of the bundle's
+	Progress  func(Event)      // nil: not told
+}
+
+// Verified is a bundle whose identity is settled: the index, the manifests and the configs
+// have been read by digest and are a bundle's in every part. The blobs below them are proven
+// as they are read, by [Verified.Check] and [Unpack]; a Verified is the only way to them.
+type Verified struct {
+	Index     ocispec.Descriptor
+	Platforms []Platform // in the order of the index; those that were asked for
+
+	store       oci.Store
+	annotations map[string]string
+	report      func(Event)
+}
+
+// A Platform is what a bundle has for one platform.
+type Platform struct {
+	gomod.Platform
+	Manifest ocispec.Descriptor
+	Config   ocispec.Descriptor
+	Layers   []ocispec.Descriptor
+
+	diffIDs []digest.Digest // nil unless it is a runnable image
+}
+
+// Runnable says whether the platform's manifest is an image that can be run.
+func (p Platform) Runnable() bool { return p.Config.MediaType == ocispec.MediaTypeImageConfig }
+
+// Verify finds the bundle that target, a tag or a digest, names in s, and checks its documents.
+// A target that is there but is not a bundle, or not a whole one, is [ErrMismatch].
+func Verify(ctx context.Context, s oci.Store, target string, opts VerifyOptions) (*Verified, error) {
+	v, err := open(ctx, s, target)
+	if err != nil {
+		return nil, err
+	}
+	v.report = reporter(opts.Progress)
+	if opts.Platforms == nil {
+		return v, nil
+	}
+	for _, want := range opts.Platforms {
+		if !slices.ContainsFunc(v.Platforms, func(p Platform) bool { return p.Platform == want }) {
+			return nil, fmt.Errorf("verify %s: %w: no platform %s in the bundle, it has %v", v.Index.Digest, oci.ErrNotFound, want, v.platforms())
+		}
+	}
+	v.Platforms = slices.DeleteFunc(v.Platforms, func(p Platform) bool { return !slices.Contains(opts.Platforms, p.Platform) })
+	return v, nil
+}
+
+func (v *Verified) platforms() []string {
+	var names []string
+	for _, p := range v.Platforms {
+		names = append(names, p.String())
+	}
+	return names
+}
+
+// open reads the documents of a bundle.
+func open(ctx context.Context, s oci.Store, target string) (*Verified, error) {
+	desc, err := s.Resolve(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	if desc.MediaType != ocispec.MediaTypeImageIndex {
+		return nil, fmt.Errorf("%w: %s is a %s, not a bundle's index", ErrMismatch, desc.Digest, desc.MediaType)
+	}
+	var index ocispec.Index
+	data, err := oci.FetchDocument(ctx, s, desc, &index)
+	if err != nil {
+		return nil, named("index", desc.Digest, err)
+	}
+	if err := checkIndex(data, index); err != nil {
+		return nil, fmt.Errorf("%w: index %s: %w", ErrMismatch, desc.Digest, err)
+	}
+	v := &Verified{Index: desc, store: s, annotations: index.Annotations}
+	for _, m := range index.Manifests {
+		p, err := openPlatform(ctx, s, m)
+		if err != nil {
+			return nil, err
+		}
+		v.Platforms = append(v.Platforms, p)
+	}
+	return v, nil
+}
+
+// named adds what a document is to an error, and makes a missing one ErrIncomplete.
+func named(what string, d digest.Digest, err error) error {
+	if errors.Is(err, oci.ErrNotFound) {
+		return fmt.Errorf("%w: %s %s is missing", ErrIncomplete, what, d)
+	}
+	return fmt.Errorf("%s %s: %w", what, d, err)
+}
+
+func checkIndex(data []byte, index ocispec.Index) error {
+	switch {
+	case index.SchemaVersion != 2:
+		return fmt.Errorf("schemaVersion is %d, not 2", index.SchemaVersion)
+	case index.MediaType != ocispec.MediaTypeImageIndex:
+		return fmt.Errorf("mediaType is %q", index.MediaType)
+	case index.Annotations[AnnotationFormat] != formatVersion:
+		return fmt.Errorf("not a goferry bundle (annotation %s is %q, not %q)", AnnotationFormat, index.Annotations[AnnotationFormat], formatVersion)
+	case len(index.Manifests) == 0:
+		return errors.New("it names no manifest")
+	case index.ArtifactType != "" || index.Subject != nil:
+		return errors.New("it has an artifactType or a subject")
+	}
+	if err := refuseMembers(data, "layers", "config"); err != nil {
+		return err
+	}
+	seen := make(map[string]bool)
+	for _, m := range index.Manifests {
+		if m.MediaType != ocispec.MediaTypeImageManifest {
+			return fmt.Errorf("%s is a %s, not an image manifest", m.Digest, m.MediaType)
+		}
+		if m.Platform == nil || m.Platform.OS == "" || m.Platform.Architecture == "" {
+			return fmt.Errorf("manifest %s has no platform", m.Digest)
+		}
+		if err := checkDescriptor(m); err != nil {
+			return err
+		}
+		name := m.Platform.OS + "/" + m.Platform.Architecture
+		if seen[name] {
+			return fmt.Errorf("platform %s stands twice", name)
+		}
+		seen[name] = true
+	}
+	return nil
+}
+
+// refuseMembers refuses a document that is two things at once: an index with layers, a
+// manifest with manifests.
+func refuseMembers(data []byte, names ...string) error {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, ok := members[name]; ok {
+			return fmt.Errorf("it has %q", name)
+		}
+	}
+	return nil
+}
+
+func checkDescriptor(desc ocispec.Descriptor) error {
+	switch {
+	case desc.Digest.Validate() != nil || desc.Digest.Algorithm() != digest.SHA256:
+		return fmt.Errorf("%q is not a sha256 digest", desc.Digest)
+	case desc.Size < 0:
+		return fmt.Errorf("%s has the size %d", desc.Digest, desc.Size)
+	case len(desc.URLs) > 0 || desc.Data != nil:
+		return fmt.Errorf("%s has urls or data", desc.Digest)
+	}
+	return nil
+}
+
+func openPlatform(ctx context.Context, s oci.Store, desc ocispec.Descriptor) (Platform, error) {
+	p := Platform{Platform: gomod.Platform{OS: desc.Platform.OS, Arch: desc.Platform.Architecture}, Manifest: desc}
+	what := "manifest of " + p.String()
+	var m ocispec.Manifest
+	data, err := oci.FetchDocument(ctx, s, desc, &m)
+	if err != nil {
+		return p, named(what, desc.Digest, err)
+	}
+	if err := checkManifest(data, m); err != nil {
+		return p, fmt.Errorf("%w: %s %s: %w", ErrMismatch, what, desc.Digest, err)
+	}
+	p.Config, p.Layers = m.Config, m.Layers
+	what = "config of " + p.String()
+	if p.Runnable() {
+		var image ocispec.Image
+		_, err = oci.FetchDocument(ctx, s, m.Config, &image)
+		if err == nil {
+			err = checkImage(image, p)
+			p.diffIDs = image.RootFS.DiffIDs
+		}
+	} else {
+		var config bundleConfig
+		_, err = oci.FetchDocument(ctx, s, m.Config, &config)
+		if err == nil && (config.OS != p.OS || config.Architecture != p.Arch) {
+			err = fmt.Errorf("%w: it is for %s/%s", ErrMismatch, config.OS, config.Architecture)
+		}
+	}
+	if err != nil {
+		return p, named(what, m.Config.Digest, err)
+	}
+	return p, nil
+}
+
+func checkManifest(data []byte, m ocispec.Manifest) error {
+	switch {
+	case m.SchemaVersion != 2:
+		return fmt.Errorf("schemaVersion is %d, not 2", m.SchemaVersion)
+	case m.MediaType != ocispec.MediaTypeImageManifest:
+		return fmt.Errorf("mediaType is %q", m.MediaType)
+	case m.Config.MediaType != ocispec.MediaTypeImageConfig && m.Config.MediaType != MediaTypeConfig:
+		return fmt.Errorf("the config is a %q", m.Config.MediaType)
+	case m.Subject != nil:
+		return errors.New("it has a subject")
+	}
+	if err := refuseMembers(data, "manifests"); err != nil {
+		return err
+	}
+	if err := checkDescriptor(m.Config); err != nil {
+		return err
+	}
+	if len(m.Layers) == 0 || layerKind(m.Layers[len(m.Layers)-1]) != kindGraph {
+		return errors.New("its last layer is not the module graph's")
+	}
+	names := make(map[string]bool)
+	for i, l := range m.Layers {
+		if err := checkDescriptor(l); err != nil {
+			return err
+		}
+		kind, name := layerKind(l), layerName(l)
+		if kind == kindUnknown || kind == kindGraph && i != len(m.Layers)-1 || kind == kindToolchain && i != 0 {
+			return fmt.Errorf("layer %d (%s) is none that belongs there", i, l.Digest)
+		}
+		if names[name] {
+			return fmt.Errorf("layer %q stands twice", name)
+		}
+		names[name] = true
+	}
+	return nil
+}
+
+// checkImage holds an image config against the manifest.
+func checkImage(image ocispec.Image, p Platform) error {
+	if image.OS != p.OS || image.Architecture != p.Arch {
+		return fmt.Errorf("%w: it is for %s/%s", ErrMismatch, image.OS, image.Architecture)
+	}
+	if image.RootFS.Type != "layers" || len(image.RootFS.DiffIDs) != len(p.Layers) {
+		return fmt.Errorf("%w: it has %d diff_ids for %d layers", ErrMismatch, len(image.RootFS.DiffIDs), len(p.Layers))
+	}
+	for i, l := range p.Layers {
+		if l.MediaType == mediaTypeTar && image.RootFS.DiffIDs[i] != l.Digest {
+			return fmt.Errorf("%w: diff_id %d is %s, the layer is %s", ErrMismatch, i, image.RootFS.DiffIDs[i], l.Digest)
+		}
+	}
+	return nil
+}
+
+// The kinds of layers, as their descriptors show them.
+const (
+	kindUnknown = iota
+	kindToolchain
+	kindModule
+	kindGraph
+)
+
+func layerKind(desc ocispec.Descriptor) int {
+	m, ok := layerModule(desc)
+	switch {
+	case desc.MediaType == mediaTypeTar && desc.Annotations[AnnotationLayer] == layerGraph && !ok:
+		return kindGraph
+	case desc.MediaType == mediaTypeTarGzip && ok && m.Path == toolchainPath:
+		return kindToolchain
+	case desc.MediaType == mediaTypeTar && ok && m.Path != toolchainPath:
+		return kindModule
+	}
+	return kindUnknown
+}
