@@ -103,7 +103,7 @@ func TestRollback(t *testing.T) {
 	if after, _ := os.Readlink(filepath.Join(s.dir, "current")); after == before {
 		t.Errorf("current is %s after a second unpack, as before", after)
 	}
-	goferry(t, "unpack", "--rollback", one.ref, s.dir)
+	goferry(t, "unpack", "--rollback", s.dir)
 	if got, _ := os.Readlink(filepath.Join(s.dir, "current")); got != before {
 		t.Errorf("current after --rollback is %s, want %s", got, before)
 	}

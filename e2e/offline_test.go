@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -21,7 +22,7 @@ func unpack(t *testing.T, ref string, flags ...string) site {
 	if err := os.Mkdir(s.home, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	goferry(t, append(flags, "unpack", ref, s.dir)...)
+	goferry(t, slices.Concat([]string{"unpack"}, flags, []string{ref, s.dir})...)
 	return s
 }
 
