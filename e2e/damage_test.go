@@ -81,9 +81,14 @@ func blob(dir, digest string) string {
 	return filepath.Join(dir, "blobs", "sha256", strings.TrimPrefix(digest, "sha256:"))
 }
 
-func readJSON[T any](t *testing.T, dir, digest string) (v T) {
+func readJSON[T any](t *testing.T, dir, digest string) T {
 	t.Helper()
-	data, err := os.ReadFile(blob(dir, digest))
+	return decode[T](t, blob(dir, digest))
+}
+
+func decode[T any](t *testing.T, file string) (v T) {
+	t.Helper()
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,26 +142,17 @@ func flip(t *testing.T, file string) {
 	}
 }
 
-func cut(t *testing.T, file string) {
-	t.Helper()
-	f := writable(t, file)
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Truncate(info.Size() - 1); err != nil {
-		t.Fatal(err)
-	}
-}
+func cut(t *testing.T, file string)      { t.Helper(); resize(t, file, -1) }
+func lengthen(t *testing.T, file string) { t.Helper(); resize(t, file, +1) }
 
-func lengthen(t *testing.T, file string) {
+func resize(t *testing.T, file string, by int64) {
 	t.Helper()
 	f := writable(t, file)
 	info, err := f.Stat()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Truncate(info.Size() + 1); err != nil {
+	if err := f.Truncate(info.Size() + by); err != nil {
 		t.Fatal(err)
 	}
 }
