@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
 )
 
 // A Shell is a kind of command interpreter that Env writes for.
@@ -49,27 +48,26 @@ func Env(dir string, shell Shell) (string, error) {
 }
 
 // settings writes what makes a generation usable: GOROOT/go.env, the env file, the record.
-func (t *tree) settings(g *generation, r *Record, index digest.Digest, extract bool) error {
-	g.state.Digest, g.state.Extract = index, extract
+func (t *tree) settings(w *layerWriter, r *Record, extract bool) error {
 	record, err := r.encode()
 	if err != nil {
 		return err
 	}
-	if err := g.write(genRecord, record); err != nil {
+	if err := w.write(genRecord, record); err != nil {
 		return err
 	}
 	env, err := t.env(r, extract, Sh)
 	if err != nil {
 		return err
 	}
-	if err := g.write(genEnv, []byte(env)); err != nil {
+	if err := w.write(genEnv, []byte(env)); err != nil {
 		return err
 	}
 	if r.GoVersion == "" {
 		return nil
 	}
 	lines := t.goEnv(r, extract)
-	return g.write(genGo+"/go.env", []byte("# Written by goferry. The environment and \"go env -w\" go before it.\n"+strings.Join(lines, "\n")+"\n"))
+	return w.write(genGo+"/go.env", []byte("# Written by goferry. The environment and \"go env -w\" go before it.\n"+strings.Join(lines, "\n")+"\n"))
 }
 
 // goEnv is the go command's environment to use the current generation, as "NAME=value".

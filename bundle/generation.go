@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -30,9 +31,10 @@ const (
 // A state says which layers a generation was made of, and what their files looked like when
 // they had been proven, so that a later generation can link them if nobody touched them.
 type state struct {
-	Digest  digest.Digest                 `json:"digest"` // of the bundle's index
-	Extract bool                          `json:"extract,omitempty"`
-	Layers  map[digest.Digest][]stateFile `json:"layers"`
+	Digest   digest.Digest                 `json:"digest"` // of the bundle's index
+	Platform string                        `json:"platform"`
+	Extract  bool                          `json:"extract,omitempty"`
+	Layers   map[digest.Digest][]stateFile `json:"layers"` // the graph's has the settings as well
 }
 
 type stateFile struct {
@@ -159,14 +161,8 @@ func (g *generation) read(name string) ([]byte, error) { return g.root.ReadFile(
 // they were proven.
 func (g *generation) link(layer digest.Digest) (bool, error) {
 	files, ok := g.before.Layers[layer]
-	if !ok {
+	if !ok || !g.untouched(files) {
 		return false, nil
-	}
-	for _, f := range files {
-		info, err := g.tree.root.Lstat(path.Join(g.old, f.Name))
-		if err != nil || !sameState(f, fileState(f.Name, info)) {
-			return false, nil
-		}
 	}
 	for _, f := range files {
 		if err := g.mkdir(path.Dir(f.Name)); err != nil {
@@ -182,8 +178,36 @@ func (g *generation) link(layer digest.Digest) (bool, error) {
 	return true, nil
 }
 
-func sameState(a, b stateFile) bool {
-	return a.Mode == b.Mode && a.Size == b.Size && a.ModTime.Equal(b.ModTime)
+// untouched says whether files of the current generation are as they were when they were written.
+func (g *generation) untouched(files []stateFile) bool {
+	for _, f := range files {
+		info, err := g.tree.root.Lstat(path.Join(g.old, f.Name))
+		if err != nil || info.Mode() != f.Mode || info.Size() != f.Size || !info.ModTime().Equal(f.ModTime) {
+			return false
+		}
+	}
+	return true
+}
+
+// same says whether the current generation, which it names, has all that this one has.
+func (g *generation) same() (string, bool) {
+	b, s := &g.before, &g.state
+	if b.Digest != s.Digest || b.Platform != s.Platform || b.Extract != s.Extract || len(b.Layers) != len(s.Layers) {
+		return "", false
+	}
+	for layer, files := range s.Layers {
+		if len(b.Layers[layer]) != len(files) || !g.untouched(b.Layers[layer]) {
+			return "", false
+		}
+	}
+	for _, name := range []string{genEnv, genGo + "/go.env"} {
+		was, _ := g.tree.root.ReadFile(path.Join(g.old, name))
+		is, _ := g.root.ReadFile(name)
+		if !bytes.Equal(was, is) {
+			return "", false // by an older goferry, which had other settings
+		}
+	}
+	return path.Base(g.old), true
 }
 
 // A layerWriter writes the files of one layer and remembers them. It is for one goroutine.

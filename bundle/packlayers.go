@@ -121,17 +121,17 @@ func (p *packer) writeLayers(ctx context.Context, sources []source) ([]layer, er
 // parallel calls f for each of items, in order, on so many goroutines, and returns the first
 // error.
 func parallel[T any](ctx context.Context, workers int, items []T, f func(context.Context, T) error) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(workers)
 	for _, item := range items {
-		if ctx.Err() != nil {
+		if gctx.Err() != nil {
 			break
 		}
 		g.Go(func() error {
-			if err := ctx.Err(); err != nil {
+			if err := gctx.Err(); err != nil {
 				return err
 			}
-			return f(ctx, item)
+			return f(gctx, item)
 		})
 	}
 	if err := g.Wait(); err != nil {

@@ -1,12 +1,13 @@
 package bundle
 
 import (
-	"slices"
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -99,6 +100,10 @@ func (u *unpacker) run(ctx context.Context) error {
 	if err := u.fill(ctx, g); err != nil {
 		return err
 	}
+	if current, same := g.same(); same {
+		u.result.Generation = current // and the one before it stays that for Rollback
+		return nil
+	}
 	u.result.Generation, err = u.tree.publish(g, name)
 	return err
 }
@@ -123,15 +128,21 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 	if err != nil {
 		return fmt.Errorf("unpack the module graph: %w", err)
 	}
-	for name, data := range files {
+	w := g.layer(u.p.Layers[len(u.p.Layers)-1].Digest)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if rest, ok := strings.CutPrefix(name, downloadDir); ok {
-			if err := g.write(genDownload+rest, data); err != nil {
+			if err := w.write(genDownload+rest, files[name]); err != nil {
 				return err
 			}
 		}
 	}
 	u.result.GoVersion = record.GoVersion
-	return u.tree.settings(g, record, u.v.Index.Digest, u.extract)
+	g.state.Digest, g.state.Platform, g.state.Extract = u.v.Index.Digest, u.p.String(), u.extract
+	if err := u.tree.settings(w, record, u.extract); err != nil {
+		return err
+	}
+	w.done()
+	return nil
 }
 
 func (u *unpacker) start(layers []proofLayer) {
