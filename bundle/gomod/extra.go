@@ -24,7 +24,7 @@ func (g *goCommand) extraModule(ctx context.Context, m module.Version, s *set) (
 		err = joinErrors(failed)
 	}
 	if err != nil {
-		return mainModule{}, fmt.Errorf("capture %s: %w", arg, err)
+		return mainModule{}, fmt.Errorf("capture: %w", err)
 	}
 	if len(found) != 1 {
 		return mainModule{}, fmt.Errorf("capture %s: not a module version", arg)

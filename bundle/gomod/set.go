@@ -169,7 +169,8 @@ func complaints(lines []string) []string {
 	var all []string
 	for _, line := range lines {
 		switch {
-		case strings.HasPrefix(line, "go: finding "), strings.HasPrefix(line, "go: found "):
+		case strings.HasPrefix(line, "go: finding "), strings.HasPrefix(line, "go: found "),
+			strings.HasSuffix(line, "matched no packages"):
 		case strings.HasPrefix(line, "\t") && len(all) > 0:
 			all[len(all)-1] += line
 		default:
