@@ -1,0 +1,121 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+const completionFlag = "--generate-bash-completion"
+
+var helpFlags = []string{"-h", "-help", "--help"}
+
+// arrange puts the flags of a command in front of its arguments, where the library looks
+// for them, and refuses flags that the command does not have. Everything behind "--" is an
+// argument.
+func arrange(app *cli.App, args []string) ([]string, error) {
+	if len(args) < 2 || args[len(args)-1] == completionFlag {
+		return args, nil
+	}
+	cmd := app.Command(args[1])
+	if cmd == nil {
+		if strings.HasPrefix(args[1], "-") && !slices.Contains(helpFlags, args[1]) {
+			return nil, withHint(usagef("unknown flag %q", args[1]), "a command comes first; list them with \"goferry help\"")
+		}
+		return args, nil
+	}
+	var flags, rest []string
+	for i := 2; i < len(args); i++ {
+		arg := args[i]
+		if arg == "--" {
+			rest = append(rest, args[i+1:]...)
+			break
+		}
+		if arg == "-" || !strings.HasPrefix(arg, "-") {
+			rest = append(rest, arg)
+			continue
+		}
+		if slices.Contains(helpFlags, arg) {
+			return []string{args[0], args[1], "--help"}, nil // the library would take an argument beside it for a topic
+		}
+		takesValue, err := checkFlag(cmd, arg)
+		if err != nil {
+			return nil, err
+		}
+		flags = append(flags, arg)
+		if takesValue {
+			if i++; i == len(args) {
+				return nil, usagef("flag %s needs a value", arg)
+			}
+			flags = append(flags, args[i])
+		}
+	}
+	arranged := append([]string{args[0], args[1]}, flags...)
+	return append(append(arranged, "--"), rest...), nil
+}
+
+// checkFlag says whether the next word is the value of the flag arg.
+func checkFlag(cmd *cli.Command, arg string) (takesValue bool, err error) {
+	name, _, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+	names := []string{"help"}
+	for _, f := range cmd.Flags {
+		for _, n := range f.Names() {
+			if n == name {
+				doc, ok := f.(cli.DocGenerationFlag)
+				return !hasValue && ok && doc.TakesValue(), nil
+			}
+			names = append(names, n)
+		}
+	}
+	err = usagef("%s: unknown flag %q", cmd.Name, dashed(name))
+	if near := nearest(name, names); near != "" {
+		return false, withHint(err, "did you mean %q?", dashed(near))
+	}
+	return false, withHint(err, "list the flags with \"goferry help %s\"", cmd.Name)
+}
+
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+// nearest returns the candidate that word was most likely meant to be, or "" if none is
+// like it. The library's own suggestion always names one, however far.
+func nearest(word string, candidates []string) string {
+	best, bestDistance := "", 1+len(word)/3
+	for _, c := range candidates {
+		if len(c) < 2 {
+			continue // one letter is near to everything short
+		}
+		if d := distance(word, c); d < bestDistance || d == bestDistance && best == "" {
+			best, bestDistance = c, d
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to insert, delete, replace or swap with the next one.
+func distance(a, b string) int {
+	before, above, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range above {
+		above[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(above[j]+1, row[j-1]+1, above[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, above, row = above, row, before
+	}
+	return above[len(b)]
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/urfave/cli/v2"
+
+	"github.com/goferry/goferry/bundle"
+	"github.com/goferry/goferry/oci"
+)
+
+func copyCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "copy",
+		Aliases:   []string{"push", "pull"},
+		Usage:     "move a bundle, with what refers to it, from one place to another",
+		ArgsUsage: "SRC DST",
+		Description: "goferry push oci:bundle harbor.corp/go/app:v3\n" +
+			"goferry pull harbor.corp/go/app:v3 oci-archive:app.tar\n\n" +
+			"SRC and DST are a directory (oci:DIR[:TAG]), a file (oci-archive:FILE[:TAG]) or a registry\n" +
+			"(HOST/REPO[:TAG][@DIGEST]). Blobs that are at DST already are not sent again. The digest of\n" +
+			"the bundle is printed. The flags for registries apply to SRC and DST; --username to one only.",
+		Flags: append([]cli.Flag{
+			&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 6, Usage: "copy `N` blobs at once"},
+			formatFlag(), progressFlag(), quietFlag(),
+		}, registryFlags()...),
+		Action: copyBundle,
+	}
+}
+
+func copyBundle(c *cli.Context) error {
+	args, err := arguments(c, "SRC", "DST")
+	if err != nil {
+		return err
+	}
+	if err := checkFormat(c); err != nil {
+		return err
+	}
+	if c.Int("jobs") < 1 {
+		return usagef("--jobs is %d: at least one blob is copied at once", c.Int("jobs"))
+	}
+	places, err := parsePlaces(args...)
+	if err != nil {
+		return err
+	}
+	if err := checkDestination(places[1]); err != nil {
+		return err
+	}
+	opts, err := copyRegistries(c, places[0].Host, places[1].Host)
+	if err != nil {
+		return err
+	}
+	show, err := newDisplay(c)
+	if err != nil {
+		return err
+	}
+	defer show.close()
+	src, err := openSource(c, places[0], opts)
+	if err != nil {
+		return err
+	}
+	defer src.store.Close()
+	dst, tag, err := createDestination(c, places[1], opts)
+	if err != nil {
+		return err
+	}
+	var count copyCount
+	desc, err := oci.Copy(c.Context, src.store, src.target, dst, tag, count.options(c.Int("jobs"), show))
+	if err := errors.Join(err, dst.Close()); err != nil {
+		return explain(err, places...)
+	}
+	show.close()
+	if c.String("format") == "json" {
+		return printJSON(c, count.result(desc))
+	}
+	_, err = fmt.Fprintln(c.App.Writer, desc.Digest)
+	return err
+}
+
+// copyRegistries returns the registry options, after a look that a password which is given
+// for one registry does not also go to another.
+func copyRegistries(c *cli.Context, src, dst string) (oci.Options, error) {
+	if c.String("username") != "" && src != "" && dst != "" && src != dst {
+		return oci.Options{}, withHint(usagef("copy: --username with two registries: the password would go to both"),
+			"use \"goferry login %s\" and \"goferry login %s\"", src, dst)
+	}
+	return registryOptions(c)
+}
+
+// copyCount counts what a copy did.
+type copyCount struct{ copied, skipped, bytes atomic.Int64 }
+
+func (n *copyCount) options(jobs int, show display) oci.CopyOptions {
+	return oci.CopyOptions{
+		Concurrency: jobs,
+		OnCopied: func(desc ocispec.Descriptor) {
+			n.copied.Add(1)
+			n.bytes.Add(desc.Size)
+			show.event(bundle.Event{Stage: "copy", Item: itemName(desc), Items: 1})
+		},
+		OnSkipped: func(desc ocispec.Descriptor) {
+			n.skipped.Add(1)
+			show.event(bundle.Event{Stage: "copy", Item: itemName(desc), Items: 1})
+		},
+		OnBytes: func(bytes int64) { show.event(bundle.Event{Stage: "copy", Bytes: bytes}) },
+	}
+}
+
+func itemName(desc ocispec.Descriptor) string {
+	if m := desc.Annotations[bundle.AnnotationModule]; m != "" {
+		return m
+	}
+	return desc.Digest.String()
+}
+
+func (n *copyCount) result(desc ocispec.Descriptor) any {
+	return struct {
+		Digest  string `json:"digest"`
+		Copied  int64  `json:"copied"`
+		Skipped int64  `json:"skipped"`
+		Bytes   int64  `json:"bytes"`
+	}{desc.Digest.String(), n.copied.Load(), n.skipped.Load(), n.bytes.Load()}
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/goferry/goferry/bundle"
+	"github.com/goferry/goferry/bundle/gomod"
+	"github.com/goferry/goferry/oci"
+)
+
+// The exit codes. They are API: never renumbered, and given a new meaning never.
+const (
+	exitDone         = 0
+	exitFailed       = 1   // anything that has no code of its own
+	exitUsage        = 2   // the command line
+	exitMismatch     = 3   // a digest, sum or structure is not what it has to be
+	exitNoAccess     = 4   // 401, 403
+	exitNetwork      = 5   // no connection, cut connection, 5xx
+	exitIncomplete   = 6   // something that a bundle names is not there
+	exitNoSpace      = 7   // disk or quota
+	exitInterruption = 130 // 128 + SIGINT, as a shell has it
+)
+
+// exitCode is the only place where an error becomes a code. Where an error joins several,
+// the first one in this order counts: what was found wrong weighs more than what could not
+// be found out.
+func exitCode(err error) int {
+	var usage *usageError
+	if err == nil {
+		return exitDone
+	}
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	for _, c := range []struct {
+		sentinel error
+		code     int
+	}{
+		{context.Canceled, exitInterruption},
+		{oci.ErrUsage, exitUsage},
+		{bundle.ErrMismatch, exitMismatch},
+		{oci.ErrDigest, exitMismatch},
+		{bundle.ErrIncomplete, exitIncomplete},
+		{oci.ErrUnauthorized, exitNoAccess},
+		{gomod.ErrAuth, exitNoAccess},
+		{oci.ErrNoSpace, exitNoSpace},
+		{oci.ErrNetwork, exitNetwork},
+		{gomod.ErrNetwork, exitNetwork},
+	} {
+		if errors.Is(err, c.sentinel) {
+			return c.code
+		}
+	}
+	return exitFailed
+}
+
+// report prints err and its hint, and returns the exit code.
+func report(w io.Writer, err error) int {
+	code := exitCode(err)
+	switch code {
+	case exitDone:
+	case exitInterruption:
+		tell(w, "error", "interrupted")
+	default:
+		tell(w, "error", err.Error())
+		if h := hint(err); h != "" {
+			tell(w, "hint", h)
+		}
+	}
+	return code
+}
+
+// tell prints text for a person, each line of it with goferry's name and the kind of line
+// it is ("" for none) before it.
+func tell(w io.Writer, kind, text string) {
+	if kind != "" {
+		kind += ": "
+	}
+	for line := range strings.Lines(text) {
+		fmt.Fprintf(w, "goferry: %s%s\n", kind, printable(strings.TrimRight(line, "\r\n")))
+	}
+}
+
+// printable returns s with everything that is not a letter, mark, number, symbol or plain
+// space escaped. Bundles and registries are not trusted with the terminal: escape sequences
+// and characters that reorder text could make one line look like another.
+func printable(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) || r == '\uFFFD' }) {
+		return s
+	}
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == '\uFFFD':
+			b.WriteString(strings.Trim(strconv.QuoteToASCII(s[i:i+1]), `"`)) // a byte that is not UTF-8
+		case strconv.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	return b.String()
+}
+
+// A usageError is a mistake on the command line.
+type usageError struct{ err error }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// A hintedError carries what to type next.
+type hintedError struct {
+	error
+	hint string
+}
+
+func (e *hintedError) Unwrap() error { return e.error }
+
+func withHint(err error, format string, args ...any) error {
+	return &hintedError{err, fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/goferry/goferry/bundle"
+	"github.com/goferry/goferry/oci"
+)
+
+func TestExitCode(t *testing.T) {
+	wrap := func(err error) error { return fmt.Errorf("doing: %w", err) }
+	for _, tt := range []struct {
+		name string
+		err  error
+		want int
+	}{
+		{"no error", nil, 0},
+		{"any error", errors.New("x"), 1},
+		{"not found has no code of its own", wrap(oci.ErrNotFound), 1},
+		{"usage", wrap(usagef("x")), 2},
+		{"malformed reference", wrap(oci.ErrUsage), 2},
+		{"mismatch", wrap(bundle.ErrMismatch), 3},
+		{"digest", wrap(oci.ErrDigest), 3},
+		{"unauthorized", wrap(oci.ErrUnauthorized), 4},
+		{"network", wrap(oci.ErrNetwork), 5},
+		{"incomplete", wrap(bundle.ErrIncomplete), 6},
+		{"no space", wrap(oci.ErrNoSpace), 7},
+		{"interrupted", wrap(context.Canceled), 130},
+		{"wrong weighs more than missing", errors.Join(bundle.ErrIncomplete, oci.ErrDigest), 3},
+		{"interrupted weighs more than what broke by it", errors.Join(oci.ErrNetwork, context.Canceled), 130},
+	} {
+		if got := exitCode(tt.err); got != tt.want {
+			t.Errorf("%s: exitCode(%v) = %d, want %d", tt.name, tt.err, got, tt.want)
+		}
+	}
+}
+
+func TestTell(t *testing.T) {
+	var b bytes.Buffer
+	tell(&b, "error", "one \x1b[31mred\x07\nand \u202eback\ttab \xff ünïcode")
+	want := "goferry: error: one \\x1b[31mred\\a\ngoferry: error: and \\u202eback\\ttab \\xff ünïcode\n"
+	if b.String() != want {
+		t.Errorf("tell wrote %q, want %q", b.String(), want)
+	}
+}
+
+func TestSize(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_949: "999.9 kB", 999_950: "1.0 MB", 62_300_000: "62.3 MB", 5e12: "5.0 TB"} {
+		if got := size(n); got != want {
+			t.Errorf("size(%d) = %q, want %q", n, got, want)
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/rogpeppe/go-internal/goproxytest"
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/mod/module"
+	"golang.org/x/mod/sumdb"
+	"golang.org/x/mod/sumdb/dirhash"
+	"golang.org/x/mod/sumdb/note"
+)
+
+const sumdbName = "sum.test"
+
+// sumdbKeys are made once: bundles of different scripts then have the same digest for the same modules.
+var sumdbKeys = sync.OnceValues(func() (signer, verifier string) {
+	signer, verifier, err := note.GenerateKey(rand.Reader, sumdbName)
+	if err != nil {
+		panic(err)
+	}
+	return signer, verifier
+})
+
+// serveModules serves the modules of testdata/mod and the script's .gomodproxy, with a
+// checksum database that knows all of them, and points the go command there.
+func serveModules(env *testscript.Env) error {
+	dir := filepath.Join(env.WorkDir, ".gomodproxy")
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	if err := os.CopyFS(dir, os.DirFS("testdata/mod")); err != nil {
+		return err
+	}
+	proxy, err := goproxytest.NewServer(dir, "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	env.Defer(proxy.Close)
+
+	target, err := url.Parse(proxy.URL)
+	if err != nil {
+		return err
+	}
+	target.Path = ""
+	signer, verifier := sumdbKeys()
+	db := sumdb.NewTestServer(signer, func(path, version string) ([]byte, error) { return goSum(proxy.URL, path, version) })
+	if err := fill(db, dir); err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/mod/", httputil.NewSingleHostReverseProxy(target))
+	mux.Handle("/mod/sumdb/"+sumdbName+"/", http.StripPrefix("/mod/sumdb/"+sumdbName, sumdb.NewServer(db)))
+	mux.HandleFunc("/mod/sumdb/"+sumdbName+"/supported", func(http.ResponseWriter, *http.Request) {})
+	server := httptest.NewServer(mux)
+	env.Defer(server.Close)
+	env.Setenv("GOPROXY", server.URL+"/mod")
+	env.Setenv("GOSUMDB", verifier)
+	return nil
+}
+
+// fill records every module in order of its name, so that the tree does not depend on who
+// asks first.
+func fill(db *sumdb.TestServer, dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := strings.TrimSuffix(e.Name(), ".txtar")
+		i := strings.LastIndex(name, "_v")
+		if i < 0 {
+			return fmt.Errorf("%s is not PATH_VERSION.txtar", e.Name())
+		}
+		path, err := module.UnescapePath(strings.ReplaceAll(name[:i], "_", "/"))
+		if err != nil {
+			return err
+		}
+		version, err := module.UnescapeVersion(name[i+1:])
+		if err != nil {
+			return err
+		}
+		if _, err := db.Lookup(context.Background(), module.Version{Path: path, Version: version}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goSum returns the lines of go.sum for a module, from what the proxy serves.
+func goSum(proxy, path, version string) ([]byte, error) {
+	escPath, err := module.EscapePath(path)
+	if err != nil {
+		return nil, err
+	}
+	escVersion, err := module.EscapeVersion(version)
+	if err != nil {
+		return nil, err
+	}
+	base := proxy + "/" + escPath + "/@v/" + escVersion
+	mod, err := get(base + ".mod")
+	if err != nil {
+		return nil, err
+	}
+	data, err := get(base + ".zip")
+	if err != nil {
+		return nil, err
+	}
+	modSum, err := dirhash.Hash1([]string{"go.mod"}, func(string) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(mod)), nil })
+	if err != nil {
+		return nil, err
+	}
+	sum, err := hashZip(data)
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, "%s %s %s\n%[1]s %[2]s/go.mod %[4]s\n", path, version, sum, modSum), nil
+}
+
+func hashZip(data []byte) (string, error) {
+	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return "", err
+	}
+	var names []string
+	files := make(map[string]*zip.File)
+	for _, f := range z.File {
+		names = append(names, f.Name)
+		files[f.Name] = f
+	}
+	return dirhash.Hash1(names, func(name string) (io.ReadCloser, error) { return files[name].Open() })
+}
+
+func get(url string) ([]byte, error) {
+	resp, err := http.Get(url)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("GET %s: %s", url, resp.Status)
+	}
+	return io.ReadAll(resp.Body)
+}

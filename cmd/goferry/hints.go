@@ -1,0 +1,39 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"net/http"
+
+	"github.com/goferry/goferry/bundle"
+	"github.com/goferry/goferry/bundle/gomod"
+	"github.com/goferry/goferry/oci"
+)
+
+// hint returns what to type next, or "" where goferry does not know. A hint that was made
+// where the error happened goes before what follows from the kind of error.
+func hint(err error) string {
+	var hinted *hintedError
+	if errors.As(err, &hinted) {
+		return hinted.hint
+	}
+	var unknownAuthority x509.UnknownAuthorityError
+	var noModule *gomod.ModuleError
+	switch {
+	case errors.Is(err, gomod.ErrNoProject):
+		return "name the project with \"goferry pack -C DIR\", or modules without one with \"--module PATH@VERSION\""
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "the registry speaks plain HTTP: if that is meant, add --plain-http"
+	case errors.As(err, &unknownAuthority):
+		return "the registry's certificate is signed by an authority unknown here: name its certificate with --ca-file"
+	case errors.Is(err, oci.ErrNoSpace):
+		return "make room and run the same command again: blobs that are written already are kept"
+	case errors.Is(err, bundle.ErrIncomplete):
+		return "copy the bundle once more: only the blobs that are missing are sent"
+	case errors.Is(err, gomod.ErrAuth):
+		return "the go command found no access: see GOAUTH, GOPRIVATE and ~/.netrc in \"go help goauth\""
+	case errors.As(err, &noModule), errors.Is(err, gomod.ErrNetwork):
+		return "modules come through the go command's own settings: see \"go env GOPROXY GOPRIVATE GONOPROXY\""
+	}
+	return ""
+}

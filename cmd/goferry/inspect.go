@@ -1,0 +1,102 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/goferry/goferry/bundle"
+)
+
+func inspectCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "inspect",
+		Usage:     "list what is in a bundle, without fetching its layers",
+		ArgsUsage: "REF",
+		Description: "goferry inspect oci:bundle\n" +
+			"goferry inspect --format json harbor.corp/go/app:v3\n\n" +
+			"What is listed is what the bundle says of itself; \"goferry verify\" proves it.",
+		Flags:  append([]cli.Flag{formatFlag()}, registryFlags()...),
+		Action: inspect,
+	}
+}
+
+func inspect(c *cli.Context) error {
+	args, err := arguments(c, "REF")
+	if err != nil {
+		return err
+	}
+	if err := checkFormat(c); err != nil {
+		return err
+	}
+	places, err := parsePlaces(args[0])
+	if err != nil {
+		return err
+	}
+	registry, err := registryOptions(c)
+	if err != nil {
+		return err
+	}
+	src, err := openSource(c, places[0], registry)
+	if err != nil {
+		return err
+	}
+	defer src.store.Close()
+	info, err := bundle.Inspect(c.Context, src.store, src.target)
+	if err != nil {
+		return explain(err, places...)
+	}
+	if c.String("format") == "json" {
+		return printJSON(c, info)
+	}
+	return printInfo(c.App.Writer, info)
+}
+
+// printInfo writes three tables. What a bundle says of itself is printed with its control
+// characters escaped.
+func printInfo(w io.Writer, info *bundle.Info) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "digest\t%s\n", info.Digest)
+	for _, key := range slices.Sorted(maps.Keys(info.Annotations)) {
+		fmt.Fprintf(t, "%s\t%s\n", printable(key), printable(info.Annotations[key]))
+	}
+	fmt.Fprintf(t, "total\t%d modules, %d blobs, %s\n", len(info.Modules), info.Blobs, size(info.Size))
+	if n := len(info.NotInSumDB); n > 0 {
+		fmt.Fprintf(t, "not in the checksum database\t%d modules\n", n)
+	}
+	fmt.Fprint(t, "\nPLATFORM\tFORM\tTOOLCHAIN\tLAYERS\tSIZE\tMANIFEST\n")
+	for _, p := range info.Platforms {
+		form := "artifact"
+		if p.Runnable {
+			form = "image"
+		}
+		_, toolchain, _ := strings.Cut(p.Toolchain, "@")
+		fmt.Fprintf(t, "%s/%s\t%s\t%s\t%d\t%s\t%s\n", printable(p.OS), printable(p.Architecture), form,
+			printable(cmp.Or(toolchain, "none")), p.Layers, size(p.Size), p.Digest)
+	}
+	if len(info.Modules) > 0 {
+		fmt.Fprint(t, "\nMODULE\tVERSION\tSIZE\tSUM\tLAYER\tNOTE\n")
+	}
+	for _, l := range info.Modules {
+		path, version, _ := strings.Cut(l.Module, "@")
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(path), printable(version), size(l.Size), printable(l.Sum), l.Digest, layerNote(l))
+	}
+	return t.Flush()
+}
+
+func layerNote(l bundle.LayerInfo) string {
+	var notes []string
+	if !l.Shared {
+		notes = append(notes, "only in "+printable(strings.Join(l.Platforms, ",")))
+	}
+	if l.NoSumDB {
+		notes = append(notes, "not in the checksum database")
+	}
+	return strings.Join(notes, "; ")
+}

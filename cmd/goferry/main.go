@@ -1,0 +1,61 @@
+// Goferry carries Go modules and Go toolchains to a place without a network.
+//
+//	goferry pack -o oci:bundle                   on the connected side
+//	goferry unpack oci:bundle /opt/go-offline    on the isolated side
+//
+// This package turns words into values and values into words: flags, environment,
+// stores, credentials, output and exit codes are settled here and nowhere else. What a
+// bundle is, and what is done with it, is told in package bundle; how blobs are stored
+// and moved, in package oci. There is one file for each command.
+//
+// # What a user can rely on
+//
+// Standard output has data and nothing else: the digest that pack and copy print, the
+// text or JSON of inspect, verify and unpack, the assignments of env. Everything else is
+// for people, goes to standard error, and has "goferry: " before each line:
+//
+//	goferry: error: …    what is wrong
+//	goferry: hint: …     what to type next, where goferry knows it
+//	goferry: warning: …  what does not stop the command, but may surprise
+//
+// Text that comes from a bundle, a registry or the go command is printed with its control
+// characters escaped, so that it can neither move the cursor nor pretend to be goferry's.
+//
+// The exit code says what kind of failure it was; the codes are in errors.go and are never
+// renumbered.
+//
+// Flags may stand before or behind the arguments. The command line library stops reading
+// flags at the first argument, which would make "goferry pack DIR -o REF" a silent
+// mistake, so args.go puts the flags in front first. One possibility would be to use a
+// library that permutes, but then help, completion and flag values would still be ours to
+// write, and this is thirty lines.
+//
+// The first interrupt cancels the command, which removes what is half done and exits 130;
+// the second one kills it.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() { os.Exit(run(os.Args)) }
+
+// run is main without the exit, so that deferred functions run.
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // from here a second signal has its usual effect
+
+	app := newApp(os.Stdin, os.Stdout, os.Stderr)
+	args, err := arrange(app, args)
+	if err == nil {
+		err = app.RunContext(ctx, args)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // whatever broke, broke because the user stopped it
+	}
+	return report(app.ErrWriter, err)
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/urfave/cli/v2"
+
+	"github.com/goferry/goferry/bundle"
+	"github.com/goferry/goferry/bundle/gomod"
+)
+
+func packCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "pack",
+		Usage:     "capture what a Go project needs and write it as a bundle",
+		ArgsUsage: "-o REF",
+		Description: "goferry pack -o oci:bundle\n" +
+			"goferry pack -C ~/src/app --platform linux/amd64,windows/amd64 -o harbor.corp/go/app:v3\n\n" +
+			"The modules of the project are taken from the go command's cache or fetched with its\n" +
+			"settings, checked against go.sum and the checksum database, and written with a toolchain\n" +
+			"for each platform. Nothing of the project or the cache is changed. The digest of the bundle\n" +
+			"is printed; the same project gives the same digest on any machine.\n\n" +
+			"Scope build has what go build, test and vet need; dev also what go mod tidy, go get and\n" +
+			"go list -m all need; all has every module of the graph.",
+		Flags: append([]cli.Flag{
+			&cli.StringSliceFlag{Name: "C", Usage: "pack the project in `DIR`; may be repeated (default: where you are)"},
+			&cli.StringSliceFlag{Name: "module", Aliases: []string{"m"}, Usage: "pack `PATH@VERSION` with what it needs; may be repeated"},
+			&cli.StringFlag{Name: "toolchain", Value: "auto", Usage: "carry Go `VERSION`, \"auto\" (what the project asks for) or \"none\""},
+			&cli.StringSliceFlag{Name: "platform", Aliases: []string{"p"}, Usage: "carry the toolchain for `OS/ARCH,…`; may be repeated (default: this one)"},
+			&cli.StringFlag{Name: "scope", Value: string(gomod.Dev), Usage: "how much of the module graph: `build|dev|all`"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `REF`: oci:DIR[:TAG], oci-archive:FILE[:TAG], HOST/REPO[:TAG]"},
+			&cli.StringFlag{Name: "tree-head", Usage: "use the signed tree head of the checksum database in `FILE`"},
+			formatFlag(), progressFlag(), quietFlag(),
+		}, registryFlags()...),
+		Action: pack,
+	}
+}
+
+func pack(c *cli.Context) (err error) {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	if c.String("output") == "" {
+		return withHint(usagef("pack: -o is missing"), "say where the bundle goes, as in \"goferry pack -o oci:bundle\"")
+	}
+	if err := checkFormat(c); err != nil {
+		return err
+	}
+	dst, err := parsePlaces(c.String("output"))
+	if err != nil {
+		return err
+	}
+	if err := checkDestination(dst[0]); err != nil {
+		return err
+	}
+	opts, err := packOptions(c)
+	if err != nil {
+		return err
+	}
+	show, err := newDisplay(c)
+	if err != nil {
+		return err
+	}
+	defer show.close()
+	opts.Progress, opts.Warn = show.event, func(text string) { tell(show, "warning", text) }
+
+	registry, err := registryOptions(c)
+	if err != nil {
+		return err
+	}
+	store, tag, err := createDestination(c, dst[0], registry)
+	if err != nil {
+		return err
+	}
+	packed, err := bundle.Pack(c.Context, store, tag, opts)
+	if err := errors.Join(err, store.Close()); err != nil {
+		return explain(err, dst...)
+	}
+	if !packed.Runnable && !c.Bool("quiet") {
+		tell(show, "", fmt.Sprintf("%d layers: written as an artifact of layers, not a runnable image (a runnable image has at most %d)",
+			packed.Layers, bundle.MaxImageLayers))
+	}
+	show.close()
+	if c.String("format") == "json" {
+		return printJSON(c, packedJSON{
+			packed.Descriptor.Digest, packed.Descriptor.MediaType, packed.Descriptor.Size,
+			packed.Runnable, packed.Layers, packed.Modules, packed.Bytes,
+		})
+	}
+	_, err = fmt.Fprintln(c.App.Writer, packed.Descriptor.Digest)
+	return err
+}
+
+// packedJSON is what pack --format json prints.
+type packedJSON struct {
+	Digest    digest.Digest `json:"digest"`
+	MediaType string        `json:"mediaType"`
+	Size      int64         `json:"size"`
+	Runnable  bool          `json:"runnable"`
+	Layers    int           `json:"layers"`
+	Modules   int           `json:"modules"`
+	Bytes     int64         `json:"bytes"`
+}
+
+func packOptions(c *cli.Context) (bundle.PackOptions, error) {
+	opts := bundle.PackOptions{
+		Modules:   c.StringSlice("module"),
+		Toolchain: c.String("toolchain"),
+		Scope:     gomod.Scope(c.String("scope")),
+		Env:       os.Environ(),
+	}
+	switch opts.Scope {
+	case gomod.Build, gomod.Dev, gomod.All:
+	default:
+		return opts, usagef("unknown scope %q: it is build, dev or all", c.String("scope"))
+	}
+	for _, m := range opts.Modules {
+		if path, version, ok := strings.Cut(m, "@"); !ok || path == "" || version == "" {
+			return opts, withHint(usagef("module %q has no version", m), "write PATH@VERSION, as in golang.org/x/mod@latest")
+		}
+	}
+	var err error
+	if opts.Dirs, err = projectDirs(c); err != nil {
+		return opts, err
+	}
+	if opts.Platforms, err = platforms(c); err != nil {
+		return opts, err
+	}
+	if len(opts.Platforms) == 0 {
+		opts.Platforms = []gomod.Platform{hostPlatform()}
+	}
+	if opts.Created, err = sourceDate(os.Getenv("SOURCE_DATE_EPOCH")); err != nil {
+		return opts, err
+	}
+	if file := c.String("tree-head"); file != "" {
+		if opts.TreeHead, err = os.ReadFile(file); err != nil {
+			return opts, err
+		}
+	}
+	opts.CacheDir, err = cacheDir()
+	return opts, err
+}
+
+// projectDirs returns the directories of -C, else the one where the user is. The latter is
+// left out where it has no project and something else was asked for.
+func projectDirs(c *cli.Context) ([]string, error) {
+	if dirs := c.StringSlice("C"); len(dirs) > 0 {
+		return dirs, nil
+	}
+	other := len(c.StringSlice("module")) > 0
+	if t := c.String("toolchain"); t != "auto" && t != "none" {
+		other = true
+	}
+	if !other {
+		return []string{"."}, nil
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	for {
+		for _, name := range []string{"go.mod", "go.work"} {
+			if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.Mode().IsRegular() {
+				return []string{"."}, nil
+			}
+		}
+		if dir == filepath.Dir(dir) {
+			return nil, nil
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// sourceDate reads SOURCE_DATE_EPOCH, as https://reproducible-builds.org/specs has it.
+func sourceDate(value string) (time.Time, error) {
+	if value == "" {
+		return time.Time{}, nil
+	}
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || seconds < 0 {
+		return time.Time{}, usagef("SOURCE_DATE_EPOCH is %q, not a number of seconds", value)
+	}
+	return time.Unix(seconds, 0).UTC(), nil
+}
+
+// cacheDir is where goferry remembers what it has proven.
+func cacheDir() (string, error) {
+	if dir := os.Getenv("GOFERRY_CACHE"); dir != "" {
+		return dir, nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", withHint(err, "name a directory with GOFERRY_CACHE")
+	}
+	return filepath.Join(dir, "goferry"), nil
+}

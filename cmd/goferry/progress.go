@@ -1,0 +1,175 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/goferry/goferry/bundle"
+)
+
+// A display shows how far a command has come, on standard error. What is written to it is
+// for people as well, and is kept apart from lines that move.
+type display interface {
+	event(bundle.Event)
+	io.Writer
+	close() // shows the last state; may be called again
+}
+
+func progressFlag() cli.Flag {
+	return &cli.StringFlag{Name: "progress", Value: "auto", Usage: "show progress as `auto|plain|json|off`; auto shows it on a terminal only"}
+}
+
+func quietFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show no progress and no notes, only warnings and errors"}
+}
+
+// newDisplay returns the display that the flags ask for.
+func newDisplay(c *cli.Context) (display, error) {
+	mode, w := c.String("progress"), c.App.ErrWriter
+	if mode == "auto" {
+		mode = "off"
+		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
+			mode = "terminal"
+		}
+	}
+	if c.Bool("quiet") {
+		mode = "off"
+	}
+	switch mode {
+	case "terminal":
+		return newTerminal(w), nil
+	case "plain":
+		return &lines{Writer: w, every: 3 * time.Second, print: plainLine}, nil
+	case "json":
+		return &lines{Writer: w, every: 250 * time.Millisecond, print: jsonLine}, nil
+	case "off":
+		return silent{w}, nil
+	}
+	return nil, usagef("unknown progress %q: it is auto, plain, json or off", mode)
+}
+
+// silent shows nothing.
+type silent struct{ io.Writer }
+
+func (silent) event(bundle.Event) {}
+func (silent) close()             {}
+
+// A stage is what is known of one stage of a command. Its JSON form is what --progress json
+// prints.
+type stage struct {
+	Name       string `json:"stage"`
+	Item       string `json:"item,omitempty"`
+	Items      int    `json:"items"`
+	TotalItems int    `json:"totalItems,omitempty"`
+	Bytes      int64  `json:"bytes"`
+	TotalBytes int64  `json:"totalBytes,omitempty"`
+
+	began, shown time.Time
+	fresh        bool // changed since it was shown
+}
+
+func (s *stage) add(e bundle.Event) {
+	s.Items += e.Items
+	s.Bytes += e.Bytes
+	if e.Item != "" {
+		s.Item = e.Item
+	}
+	s.TotalItems = max(s.TotalItems, e.TotalItems)
+	s.TotalBytes = max(s.TotalBytes, e.TotalBytes)
+	s.fresh = true
+}
+
+// rate is in bytes a second, zero in the first moments, when it would mean nothing.
+func (s *stage) rate() int64 {
+	if d := time.Since(s.began); d > 100*time.Millisecond {
+		return int64(float64(s.Bytes) / d.Seconds())
+	}
+	return 0
+}
+
+// String is "12/220 modules, 3.4 MB/211.0 MB, 48.1 MB/s" without what is not known.
+func (s *stage) String() string {
+	text := fmt.Sprint(s.Items)
+	if s.TotalItems > 0 {
+		text += fmt.Sprintf("/%d", s.TotalItems)
+	}
+	if s.Name == "copy" {
+		text += " blobs"
+	} else {
+		text += " modules"
+	}
+	if s.Bytes > 0 {
+		text += ", " + size(s.Bytes)
+		if s.TotalBytes > 0 {
+			text += "/" + size(s.TotalBytes)
+		}
+		if r := s.rate(); r > 0 {
+			text += ", " + size(r) + "/s"
+		}
+	}
+	return text
+}
+
+// lines prints a line for each stage now and then, and one when it is over.
+type lines struct {
+	io.Writer
+	every time.Duration
+	print func(io.Writer, *stage)
+
+	mu     sync.Mutex
+	stages []*stage
+}
+
+func (l *lines) event(e bundle.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := find(&l.stages, e.Stage)
+	s.add(e)
+	if now := time.Now(); now.Sub(s.shown) >= l.every {
+		l.show(s, now)
+	}
+}
+
+func (l *lines) show(s *stage, now time.Time) {
+	l.print(l.Writer, s)
+	s.shown, s.fresh = now, false
+}
+
+func (l *lines) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.stages {
+		if s.fresh {
+			l.show(s, time.Now())
+		}
+	}
+}
+
+// find returns the stage with the name, new at the end of the list if need be.
+func find(stages *[]*stage, name string) *stage {
+	for _, s := range *stages {
+		if s.Name == name {
+			return s
+		}
+	}
+	now := time.Now()
+	s := &stage{Name: name, began: now, shown: now}
+	*stages = append(*stages, s)
+	return s
+}
+
+func plainLine(w io.Writer, s *stage) { tell(w, "", s.Name+": "+s.String()) }
+
+func jsonLine(w io.Writer, s *stage) {
+	line, err := json.Marshal(s)
+	if err == nil { // of strings and numbers alone: it is
+		w.Write(append(line, '\n'))
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"goferry": main})
+}
+
+// TestScript runs testdata/script. Every script has a GOPROXY and a checksum database of its
+// own, which serve testdata/mod and the script's .gomodproxy, and no other network.
+//
+// Commands beside testscript's own:
+//
+//	exits CODE COMMAND [ARG]…     run the command, which has to exit with the code
+//	memregistry [FLAG]…           start a registry and set $REGISTRY; flags in registry_test.go
+//	stalled                       wait until the registry holds up an upload of the command in the background
+//	exited CODE                   what that command exited with, after wait
+//	flip FILE                     change the byte in the middle of a file
+//	empty DIR                     there must be nothing in it
+func TestScript(t *testing.T) {
+	gocache := goEnv(t, "GOCACHE")
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/script",
+		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+		Setup: func(env *testscript.Env) error {
+			env.Values["world"] = new(world)
+			for name, value := range map[string]string{
+				"HOME":          filepath.Join(env.WorkDir, "home"),
+				"DOCKER_CONFIG": filepath.Join(env.WorkDir, "docker"),
+				"GOFERRY_CACHE": filepath.Join(env.WorkDir, "cache"),
+				"GOPATH":        filepath.Join(env.WorkDir, "gopath"),
+				"GOCACHE":       gocache,
+				"GOENV":         "off",
+				"GOFLAGS":       "-modcacherw",
+				"GOTOOLCHAIN":   "local",
+				"GOTELEMETRY":   "off",
+				"NO_PROXY":      "127.0.0.1,localhost",
+			} {
+				env.Setenv(name, value)
+			}
+			return serveModules(env)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits":       exits,
+			"memregistry": memregistry,
+			"stalled":     stalled,
+			"exited":      exited,
+			"flip":        flip,
+			"empty":       empty,
+		},
+	})
+}
+
+// A world is what the commands of one script share.
+type world struct {
+	stalled    chan struct{} // closed by the registry when it holds up a request
+	background *exec.Cmd
+}
+
+func goEnv(t *testing.T, name string) string {
+	out, err := exec.Command("go", "env", name).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out[:len(out)-1])
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARG]…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func stalled(ts *testscript.TestScript, neg bool, args []string) {
+	w := ts.Value("world").(*world)
+	w.background = ts.BackgroundCmds()[0]
+	select {
+	case <-w.stalled:
+	case <-time.After(20 * time.Second):
+		ts.Fatalf("nothing was sent to the registry")
+	}
+}
+
+func exited(ts *testscript.TestScript, neg bool, args []string) {
+	state := ts.Value("world").(*world).background.ProcessState
+	if state == nil || len(args) != 1 || strconv.Itoa(state.ExitCode()) != args[0] {
+		ts.Fatalf("command in the background: %v, want exit code %v", state, args)
+	}
+}
+
+func flip(ts *testscript.TestScript, neg bool, args []string) {
+	for _, name := range args {
+		name = ts.MkAbs(name)
+		data, err := os.ReadFile(name)
+		ts.Check(err)
+		data[len(data)/2] ^= 1
+		ts.Check(os.Chmod(name, 0o644))
+		ts.Check(os.WriteFile(name, data, 0o644))
+	}
+}
+
+func empty(ts *testscript.TestScript, neg bool, args []string) {
+	for _, name := range args {
+		entries, err := os.ReadDir(ts.MkAbs(name))
+		ts.Check(err)
+		if len(entries) > 0 {
+			ts.Fatalf("%s has %v", name, entries)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/goferry/goferry/bundle"
+)
+
+// terminal shows a moving line for each stage: a bar where the total is known, the counts
+// always.
+type terminal struct {
+	under    io.Writer
+	progress *mpb.Progress
+
+	mu     sync.Mutex
+	stages []*stage
+	bars   map[string]*stageBar
+	closed bool
+}
+
+// A stageBar is the line of one stage. Its text is kept ready, because the library asks for
+// it on a goroutine that event may be waiting for.
+type stageBar struct {
+	*mpb.Bar
+	text atomic.Value
+}
+
+func newTerminal(w io.Writer) *terminal {
+	return &terminal{
+		under:    w,
+		progress: mpb.New(mpb.WithOutput(w), mpb.WithWidth(24), mpb.WithAutoRefresh()),
+		bars:     make(map[string]*stageBar),
+	}
+}
+
+func (t *terminal) event(e bundle.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
+	s := find(&t.stages, e.Stage)
+	s.add(e)
+	bar := t.bars[e.Stage]
+	if bar == nil {
+		bar = t.newBar(s)
+	}
+	bar.text.Store(s.String())
+	done, total := s.Bytes, s.TotalBytes
+	if total == 0 {
+		done, total = int64(s.Items), int64(s.TotalItems)
+	}
+	bar.SetTotal(max(total, done+1), false) // never complete before close: totals may still grow
+	bar.SetCurrent(done)
+}
+
+func (t *terminal) newBar(s *stage) *stageBar {
+	bar := new(stageBar)
+	bar.text.Store("")
+	bar.Bar = t.progress.AddBar(0,
+		mpb.BarPriority(len(t.stages)),
+		mpb.PrependDecorators(decor.Name("goferry: "+s.Name+" ", decor.WCSyncSpaceR)),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + bar.text.Load().(string) })))
+	t.bars[s.Name] = bar
+	return bar
+}
+
+// Write prints above the moving lines.
+func (t *terminal) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return t.under.Write(p)
+	}
+	return t.progress.Write(p)
+}
+
+func (t *terminal) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
+	t.closed = true
+	for _, bar := range t.bars {
+		bar.Abort(false)
+	}
+	t.progress.Wait()
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/goferry/goferry/bundle"
+)
+
+func unpackCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "unpack",
+		Usage:     "verify a bundle and lay it out for the go command",
+		ArgsUsage: "REF DIR",
+		Description: "goferry unpack oci:bundle /opt/go-offline\n" +
+			"goferry unpack --rollback /opt/go-offline\n\n" +
+			"DIR/current/go is the toolchain and DIR/current/mod/cache/download the modules; with\n" +
+			"\". DIR/current/env\" the go command uses both and no network. Every byte is verified before it\n" +
+			"is used. DIR/current is replaced at once or not at all; what it was before stays for --rollback.",
+		Flags: append([]cli.Flag{
+			&cli.StringSliceFlag{Name: "platform", Aliases: []string{"p"}, Usage: "unpack for `OS/ARCH` (default: this one)"},
+			&cli.BoolFlag{Name: "extract", Usage: "also make a read-only GOMODCACHE that many users can share"},
+			&cli.BoolFlag{Name: "rollback", Usage: "go back to what DIR had before the last unpack"},
+			formatFlag(), progressFlag(), quietFlag(),
+		}, registryFlags()...),
+		Action: unpack,
+	}
+}
+
+func unpack(c *cli.Context) error {
+	if err := checkFormat(c); err != nil {
+		return err
+	}
+	if c.Bool("rollback") {
+		return rollback(c)
+	}
+	args, err := arguments(c, "REF", "DIR")
+	if err != nil {
+		return err
+	}
+	opts := bundle.UnpackOptions{Platform: hostPlatform(), Extract: c.Bool("extract")}
+	only, err := platforms(c)
+	if err != nil {
+		return err
+	}
+	switch len(only) {
+	case 0:
+	case 1:
+		opts.Platform = only[0]
+	default:
+		return usagef("unpack: %d platforms: a directory is for one", len(only))
+	}
+	places, err := parsePlaces(args[0])
+	if err != nil {
+		return err
+	}
+	registry, err := registryOptions(c)
+	if err != nil {
+		return err
+	}
+	show, err := newDisplay(c)
+	if err != nil {
+		return err
+	}
+	defer show.close()
+	src, err := openSource(c, places[0], registry)
+	if err != nil {
+		return err
+	}
+	defer src.store.Close()
+	verified, err := bundle.Verify(c.Context, src.store, src.target, bundle.VerifyOptions{Progress: show.event})
+	if err != nil {
+		return explain(err, places...)
+	}
+	unpacked, err := bundle.Unpack(c.Context, verified, args[1], opts)
+	if err != nil {
+		return explain(err, places...)
+	}
+	show.close()
+	return printUnpacked(c, unpacked)
+}
+
+func printUnpacked(c *cli.Context, u *bundle.Unpacked) error {
+	if c.String("format") == "json" {
+		return printJSON(c, u)
+	}
+	toolchain := "no toolchain"
+	if u.GoVersion != "" {
+		toolchain = u.GoVersion
+	}
+	current := filepath.Join(u.Dir, "current")
+	_, err := fmt.Fprintf(c.App.Writer, "%s: %d modules, %s\n", current, u.Modules, printable(toolchain))
+	if err == nil && !c.Bool("quiet") {
+		tell(c.App.ErrWriter, "hint", fmt.Sprintf("use it with \". %s\", or see \"goferry env %s\"", filepath.Join(current, "env"), u.Dir))
+	}
+	return err
+}
+
+func rollback(c *cli.Context) error {
+	args, err := arguments(c, "DIR")
+	if err != nil {
+		return err
+	}
+	generation, err := bundle.Rollback(args[0])
+	if err != nil {
+		return err
+	}
+	if c.String("format") == "json" {
+		return printJSON(c, struct {
+			Dir        string `json:"dir"`
+			Generation string `json:"generation"`
+		}{args[0], generation})
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%s: back to %s\n", filepath.Join(args[0], "current"), generation)
+	return err
+}

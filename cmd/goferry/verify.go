@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/goferry/goferry/bundle"
+)
+
+func verifyCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "verify",
+		Usage:     "check every byte and every sum of a bundle",
+		ArgsUsage: "REF",
+		Description: "goferry verify oci:bundle\n" +
+			"goferry verify --format json harbor.corp/go/app:v3\n\n" +
+			"Every blob is hashed, the h1: sum of every module and toolchain is computed again from its\n" +
+			"files and compared with the bundle's record, its go.sum and the checksum database it carries.\n" +
+			"Exits with 3 where something is not what it has to be, with 6 where something is missing.",
+		Flags: append([]cli.Flag{
+			&cli.StringSliceFlag{Name: "platform", Aliases: []string{"p"}, Usage: "check only what `OS/ARCH,…` need; may be repeated (default: everything)"},
+			formatFlag(), progressFlag(), quietFlag(),
+		}, registryFlags()...),
+		Action: verify,
+	}
+}
+
+func verify(c *cli.Context) error {
+	args, err := arguments(c, "REF")
+	if err != nil {
+		return err
+	}
+	if err := checkFormat(c); err != nil {
+		return err
+	}
+	only, err := platforms(c)
+	if err != nil {
+		return err
+	}
+	places, err := parsePlaces(args[0])
+	if err != nil {
+		return err
+	}
+	registry, err := registryOptions(c)
+	if err != nil {
+		return err
+	}
+	show, err := newDisplay(c)
+	if err != nil {
+		return err
+	}
+	defer show.close()
+	src, err := openSource(c, places[0], registry)
+	if err != nil {
+		return err
+	}
+	defer src.store.Close()
+	verified, err := bundle.Verify(c.Context, src.store, src.target, bundle.VerifyOptions{Platforms: only, Progress: show.event})
+	if err != nil {
+		return explain(err, places...)
+	}
+	report, err := verified.Check(c.Context)
+	show.close()
+	if report != nil {
+		err = errors.Join(err, printReport(c, report, err == nil))
+	}
+	return explain(err, places...)
+}
+
+// printReport prints JSON whatever was found, and text only where all is well: the text of
+// what is not is the error.
+func printReport(c *cli.Context, r *bundle.Report, well bool) error {
+	if c.String("format") == "json" {
+		return printJSON(c, r)
+	}
+	if !well {
+		return nil
+	}
+	_, err := fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s, %d modules, %d toolchains: all as they have to be\n",
+		r.Digest, r.Blobs, size(r.Bytes), r.Modules, r.Toolchains)
+	return err
+}
