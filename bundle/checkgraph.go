@@ -208,12 +208,16 @@ func (r *Record) checkSumDB(files map[string][]byte) error {
 			expect = append(expect, sumdb.Expect{Path: m.Path, Version: m.Version, Sum: m.Sum, ModSum: m.GoModSum})
 		}
 	}
-	prefix := downloadDir + "sumdb/" + r.sumDBName() + "/"
-	return sumdb.Check(r.SumDB, func(name string) ([]byte, error) {
+	name, key, err := sumdb.VerifierKey(r.SumDB)
+	if err != nil {
+		return err
+	}
+	prefix := downloadDir + "sumdb/" + name + "/"
+	return sumdb.Check(func(name string) ([]byte, error) {
 		data, ok := files[prefix+name]
 		if !ok {
-			return nil, fmt.Errorf("%w: %s of the checksum database", ErrIncomplete, name)
+			return nil, fmt.Errorf("%s is missing", name)
 		}
 		return data, nil
-	}, expect)
+	}, key, expect)
 }

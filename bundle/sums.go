@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -107,7 +108,10 @@ func (p *packer) lookUp(ctx context.Context, db *sumdb.DB, modules []gomod.Modul
 		}
 		if w.inSumDB = db.Covers(m.Path); w.inSumDB {
 			if w.zip.db, w.goMod.db, err = db.Lookup(ctx, m.Path, m.Version); err != nil {
-				return fmt.Errorf("look up %s in the checksum database: %w", entries[i], err)
+				if errors.Is(err, sumdb.ErrSecurity) {
+					err = fmt.Errorf("%w: %w", ErrMismatch, err)
+				}
+				return fmt.Errorf("look up %s: %w", entries[i], err)
 			}
 		}
 		entries[i].NoSumDB = !w.inSumDB
