@@ -14,9 +14,7 @@ import (
 const (
 	headerSize  = 20
 	trailerSize = 8
-	maxStored   = 65535          // of one stored deflate block
-	maxRun      = 16 * maxStored // of one member of stored blocks
-	maxMember   = 1<<32 - 1      // what four bytes can say
+	maxMember   = 1<<32 - 1 // what four bytes can say
 )
 
 // magic is the header of every member up to its size: deflate with an extra field, no time,
@@ -41,53 +39,6 @@ func parseHeader(b []byte) (int64, error) {
 func trailer(crc uint32, size int64) []byte {
 	b := binary.LittleEndian.AppendUint32(nil, crc)
 	return binary.LittleEndian.AppendUint32(b, uint32(size))
-}
-
-// A run collects the small pieces of the tar, and writes them as members of stored blocks.
-type run struct {
-	w   io.Writer
-	buf []byte
-}
-
-func (r *run) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		k := min(len(p), maxRun-len(r.buf))
-		r.buf, p = append(r.buf, p[:k]...), p[k:]
-		if len(r.buf) == maxRun {
-			if err := r.flush(); err != nil {
-				return 0, err
-			}
-		}
-	}
-	return n, nil
-}
-
-// flush ends the member, so that another one can be written to r.w.
-func (r *run) flush() error {
-	if len(r.buf) == 0 {
-		return nil
-	}
-	blocks := (len(r.buf) + maxStored - 1) / maxStored
-	b := header(int64(len(r.buf) + 5*blocks))
-	for rest := r.buf; len(rest) > 0; {
-		n := min(len(rest), maxStored)
-		last := byte(0)
-		if n == len(rest) {
-			last = 1
-		}
-		b = append(b, last, byte(n), byte(n>>8), ^byte(n), ^byte(n>>8))
-		if _, err := r.w.Write(b); err != nil {
-			return err
-		}
-		if _, err := r.w.Write(rest[:n]); err != nil {
-			return err
-		}
-		b, rest = b[:0], rest[n:]
-	}
-	_, err := r.w.Write(trailer(crc32.ChecksumIEEE(r.buf), int64(len(r.buf))))
-	r.buf = r.buf[:0]
-	return err
 }
 
 // An inflater inflates one member after another, and checks them.
