@@ -64,7 +64,7 @@ func TestWorkspace(t *testing.T) {
 	ref := "oci:" + filepath.Join(tempDir(t), "layout") + ":v1"
 	goferry(t, "pack", "-C", "testdata/workspace", "--toolchain", goVersion, "--platform", "linux/amd64", "-o", ref)
 	s, dir := unpack(t, ref), copyTree(t, "testdata/workspace")
-	s.develop(t, dir, []string{"go run ./app", "go vet ./app ./lib", "go list -m all", "go work sync"})
+	s.develop(t, dir, []string{"go run ./app", "go vet ./app ./lib", "go list -m all"})
 	for _, member := range []string{"app", "lib"} {
 		s.develop(t, filepath.Join(dir, member), []string{
 			"GOWORK=off go build ./...", "GOWORK=off go test ./...", "GOWORK=off go mod tidy", "GOWORK=off go list -m all",
