@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +25,10 @@ const (
 	exitInterruption = 130 // 128 + SIGINT, as a shell has it
 )
 
+// errInterrupted stands for whatever happened after the user stopped the command. It is not
+// context.Canceled, which is also how the rest of a copy ends when a part of it has failed.
+var errInterrupted = errors.New("interrupted")
+
 // exitCode is the only place where an error becomes a code. Where an error joins several,
 // the first one in this order counts: what was found wrong weighs more than what could not
 // be found out.
@@ -41,7 +44,7 @@ func exitCode(err error) int {
 		sentinel error
 		code     int
 	}{
-		{context.Canceled, exitInterruption},
+		{errInterrupted, exitInterruption},
 		{oci.ErrUsage, exitUsage},
 		{bundle.ErrMismatch, exitMismatch},
 		{oci.ErrDigest, exitMismatch},
@@ -62,15 +65,12 @@ func exitCode(err error) int {
 // report prints err and its hint, and returns the exit code.
 func report(w io.Writer, err error) int {
 	code := exitCode(err)
-	switch code {
-	case exitDone:
-	case exitInterruption:
-		tell(w, "error", "interrupted")
-	default:
-		tell(w, "error", err.Error())
-		if h := hint(err); h != "" {
-			tell(w, "hint", h)
-		}
+	if code == exitDone {
+		return code
+	}
+	tell(w, "error", err.Error())
+	if h := hint(err); h != "" {
+		tell(w, "hint", h)
 	}
 	return code
 }

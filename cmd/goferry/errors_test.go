@@ -29,9 +29,9 @@ func TestExitCode(t *testing.T) {
 		{"network", wrap(oci.ErrNetwork), 5},
 		{"incomplete", wrap(bundle.ErrIncomplete), 6},
 		{"no space", wrap(oci.ErrNoSpace), 7},
-		{"interrupted", wrap(context.Canceled), 130},
+		{"interrupted", wrap(errInterrupted), 130},
 		{"wrong weighs more than missing", errors.Join(bundle.ErrIncomplete, oci.ErrDigest), 3},
-		{"interrupted weighs more than what broke by it", errors.Join(oci.ErrNetwork, context.Canceled), 130},
+		{"a part cancelled because another failed is no interrupt", errors.Join(oci.ErrNetwork, context.Canceled), 5},
 	} {
 		if got := exitCode(tt.err); got != tt.want {
 			t.Errorf("%s: exitCode(%v) = %d, want %d", tt.name, tt.err, got, tt.want)

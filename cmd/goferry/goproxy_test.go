@@ -5,14 +5,17 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -36,13 +39,21 @@ var sumdbKeys = sync.OnceValues(func() (signer, verifier string) {
 })
 
 // serveModules serves the modules of testdata/mod and the script's .gomodproxy, with a
-// checksum database that knows all of them, and points the go command there.
+// checksum database that knows all of them, and points the go command there. Of the modules
+// named in the script's file .forged the database has another sum.
 func serveModules(env *testscript.Env) error {
 	dir := filepath.Join(env.WorkDir, ".gomodproxy")
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
 	if err := os.CopyFS(dir, os.DirFS("testdata/mod")); err != nil {
+		return err
+	}
+	if err := manyModules(env.WorkDir, dir); err != nil {
+		return err
+	}
+	forged, err := os.ReadFile(filepath.Join(env.WorkDir, ".forged"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	proxy, err := goproxytest.NewServer(dir, "127.0.0.1:0")
@@ -57,7 +68,12 @@ func serveModules(env *testscript.Env) error {
 	}
 	target.Path = ""
 	signer, verifier := sumdbKeys()
-	db := sumdb.NewTestServer(signer, func(path, version string) ([]byte, error) { return goSum(proxy.URL, path, version) })
+	db := sumdb.NewTestServer(signer, func(path, version string) ([]byte, error) {
+		if strings.Contains(string(forged), path+" "+version) {
+			return goSum(proxy.URL, path, version, "/golang.org/toolchain/@v/v0.0.1-go1.26.0.linux-amd64.zip")
+		}
+		return goSum(proxy.URL, path, version, "")
+	})
 	if err := fill(db, dir); err != nil {
 		return err
 	}
@@ -100,8 +116,38 @@ func fill(db *sumdb.TestServer, dir string) error {
 	return nil
 }
 
-// goSum returns the lines of go.sum for a module, from what the proxy serves.
-func goSum(proxy, path, version string) ([]byte, error) {
+// manyModules makes a project in the directory app that needs as many modules as the script's
+// file .manymodules says.
+func manyModules(workDir, proxyDir string) error {
+	text, err := os.ReadFile(filepath.Join(workDir, ".manymodules"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return err
+	}
+	goMod, source := "module example.org/app\n\ngo 1.26.0\n", "package main\n\nfunc main() {}\n"
+	for i := range n {
+		path := fmt.Sprintf("example.com/m%03d", i)
+		goMod += "\nrequire " + path + " v1.0.0\n"
+		source = strings.Replace(source, "func", "import _ \""+path+"\"\n\nfunc", 1)
+		txt := fmt.Sprintf("-- go.mod --\nmodule %s\n\ngo 1.21\n-- m.go --\npackage m%d\n", path, i)
+		if err := os.WriteFile(filepath.Join(proxyDir, fmt.Sprintf("example.com_m%03d_v1.0.0.txtar", i)), []byte(txt), 0o666); err != nil {
+			return err
+		}
+	}
+	app := filepath.Join(workDir, "app")
+	if err := os.Mkdir(app, 0o777); err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(filepath.Join(app, "go.mod"), []byte(goMod), 0o666),
+		os.WriteFile(filepath.Join(app, "main.go"), []byte(source), 0o666))
+}
+
+// goSum returns the lines of go.sum for a module, from what the proxy serves, with the sum of
+// another zip where one is named.
+func goSum(proxy, path, version, otherZip string) ([]byte, error) {
 	escPath, err := module.EscapePath(path)
 	if err != nil {
 		return nil, err
@@ -115,7 +161,11 @@ func goSum(proxy, path, version string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := get(base + ".zip")
+	zipURL := base + ".zip"
+	if otherZip != "" {
+		zipURL = proxy + otherZip
+	}
+	data, err := get(zipURL)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/goferry/goferry/bundle"
 	"github.com/goferry/goferry/bundle/gomod"
@@ -32,7 +33,7 @@ func hint(err error) string {
 		return "copy the bundle once more: only the blobs that are missing are sent"
 	case errors.Is(err, gomod.ErrAuth):
 		return "the go command found no access: see GOAUTH, GOPRIVATE and ~/.netrc in \"go help goauth\""
-	case errors.As(err, &noModule), errors.Is(err, gomod.ErrNetwork):
+	case errors.As(err, &noModule), errors.Is(err, gomod.ErrNetwork), strings.Contains(err.Error(), "404 Not Found"):
 		return "modules come through the go command's own settings: see \"go env GOPROXY GOPRIVATE GONOPROXY\""
 	}
 	return ""

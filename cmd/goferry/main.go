@@ -55,7 +55,7 @@ func run(args []string) int {
 		err = app.RunContext(ctx, args)
 	}
 	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx) // whatever broke, broke because the user stopped it
+		err = errInterrupted // whatever broke, broke because the user stopped it
 	}
 	return report(app.ErrWriter, err)
 }

@@ -1,15 +1,21 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/goferry/goferry/bundle"
 )
 
 func TestMain(m *testing.M) {
@@ -25,13 +31,22 @@ func TestMain(m *testing.M) {
 //	memregistry [FLAG]…           start a registry and set $REGISTRY; flags in registry_test.go
 //	stalled                       wait until the registry holds up an upload of the command in the background
 //	exited CODE                   what that command exited with, after wait
-//	flip FILE                     change the byte in the middle of a file
+//	flipblob LAYOUT MODULE        change the byte in the middle of the module's layer
+//	rmblob LAYOUT MODULE          remove the module's layer
 //	empty DIR                     there must be nothing in it
+//
+// The condition [root] says that permissions do not stop the user.
 func TestScript(t *testing.T) {
 	gocache := goEnv(t, "GOCACHE")
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+		Condition: func(cond string) (bool, error) {
+			if cond != "root" {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			return os.Getuid() == 0, nil
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Values["world"] = new(world)
 			for name, value := range map[string]string{
@@ -44,6 +59,8 @@ func TestScript(t *testing.T) {
 				"GOFLAGS":       "-modcacherw",
 				"GOTOOLCHAIN":   "local",
 				"GOTELEMETRY":   "off",
+				"GOOS":          runtime.GOOS,
+				"GOARCH":        runtime.GOARCH,
 				"NO_PROXY":      "127.0.0.1,localhost",
 			} {
 				env.Setenv(name, value)
@@ -55,7 +72,8 @@ func TestScript(t *testing.T) {
 			"memregistry": memregistry,
 			"stalled":     stalled,
 			"exited":      exited,
-			"flip":        flip,
+			"flipblob":    flipBlob,
+			"rmblob":      removeBlob,
 			"empty":       empty,
 		},
 	})
@@ -111,15 +129,32 @@ func exited(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func flip(ts *testscript.TestScript, neg bool, args []string) {
-	for _, name := range args {
-		name = ts.MkAbs(name)
-		data, err := os.ReadFile(name)
-		ts.Check(err)
-		data[len(data)/2] ^= 1
-		ts.Check(os.Chmod(name, 0o644))
-		ts.Check(os.WriteFile(name, data, 0o644))
+func flipBlob(ts *testscript.TestScript, neg bool, args []string) {
+	name := blobFile(ts, args)
+	data, err := os.ReadFile(name)
+	ts.Check(err)
+	data[len(data)/2] ^= 1
+	ts.Check(os.Chmod(name, 0o644))
+	ts.Check(os.WriteFile(name, data, 0o644))
+}
+
+func removeBlob(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(os.Remove(blobFile(ts, args)))
+}
+
+// blobFile returns the file of the layer of a module, by what goferry says of the layout.
+func blobFile(ts *testscript.TestScript, args []string) string {
+	layout, module := args[0], args[1]
+	ts.Check(ts.Exec("goferry", "inspect", "--format", "json", "oci:"+layout))
+	var info bundle.Info
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &info))
+	for _, l := range slices.Concat(info.Modules, info.Toolchains) {
+		if l.Module == module {
+			return ts.MkAbs(filepath.Join(layout, "blobs", "sha256", l.Digest.Encoded()))
+		}
 	}
+	ts.Fatalf("%s has no layer of %s", layout, module)
+	return ""
 }
 
 func empty(ts *testscript.TestScript, neg bool, args []string) {
