@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2"
+	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
 // Store is a place for blobs and manifests: a layout, an archive or a repository of a registry.
@@ -77,7 +78,11 @@ type Options struct {
 func Open(ctx context.Context, ref Reference, opts Options) (Store, error) {
 	switch ref.Transport {
 	case TransportLayout:
-		return openLayout(ref.Path)
+		return opened(openLayout(ref.Path))
+	case TransportArchive:
+		return opened(openArchive(ref.Path))
+	case TransportRegistry:
+		return opened(openRepository(ref, opts, auth.ActionPull))
 	}
 	return nil, mark(ErrUsage, fmt.Errorf("open %q: unknown transport %q", ref, ref.Transport))
 }
@@ -87,7 +92,19 @@ func Open(ctx context.Context, ref Reference, opts Options) (Store, error) {
 func Create(ctx context.Context, ref Reference, opts Options) (Store, error) {
 	switch ref.Transport {
 	case TransportLayout:
-		return createLayout(ctx, ref.Path)
+		return opened(createLayout(ctx, ref.Path))
+	case TransportArchive:
+		return opened(createArchive(ref.Path))
+	case TransportRegistry:
+		return opened(openRepository(ref, opts, auth.ActionPull, auth.ActionPush))
 	}
 	return nil, mark(ErrUsage, fmt.Errorf("create %q: unknown transport %q", ref, ref.Transport))
+}
+
+// opened keeps a nil pointer from becoming a Store that is not nil.
+func opened[S Store](s S, err error) (Store, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }

@@ -1,0 +1,225 @@
+package oci
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// CopyOptions say how to copy. The functions may be nil, and are called from many goroutines.
+type CopyOptions struct {
+	Concurrency int                           // blobs in flight; 0 is 6. An archive is always written one by one.
+	OnCopied    func(desc ocispec.Descriptor) // a blob or manifest is at the destination now
+	OnSkipped   func(desc ocispec.Descriptor) // or was there already
+	OnBytes     func(n int64)                 // bytes read from the source; what is sent again is not counted again
+}
+
+// Copy copies what srcTarget names, with all that it names and all that refers to it or to a part of it: what the
+// referrers API, the fallback tag or a layout's subjects tell, and cosign's .sig, .att and .sbom tags. Then it is
+// tagged dstTag; "" only lists it by its digest. It returns the descriptor of what was copied.
+//
+// Blobs go first, then documents in the order in which they name each other, then tags, the one asked for last: at
+// no moment does dst have a tag of something incomplete. A copy that ends early leaves blobs, which the next finds.
+// Every byte is verified once, on its way into dst. The order in which an archive is written depends on content only.
+func Copy(ctx context.Context, src Store, srcTarget string, dst Store, dstTag string, opts CopyOptions) (ocispec.Descriptor, error) {
+	if dstTag != "" && !tagPattern.MatchString(dstTag) {
+		return ocispec.Descriptor{}, mark(ErrUsage, fmt.Errorf("malformed tag %q", dstTag))
+	}
+	root, err := src.Resolve(ctx, srcTarget)
+	if err != nil {
+		return root, err
+	}
+	g, err := walk(ctx, src, root)
+	if err != nil {
+		return root, err
+	}
+	c := &copier{src: src, dst: dst, opts: opts}
+	if err := c.copyBlobs(ctx, g.blobs); err != nil {
+		return root, err
+	}
+	for _, n := range g.documents {
+		if err := c.copyDocument(ctx, n); err != nil {
+			return root, err
+		}
+	}
+	for _, t := range g.tags {
+		if err := dst.Tag(ctx, t.desc, t.tag); err != nil {
+			return root, err
+		}
+	}
+	if dstTag == "" {
+		dstTag = string(root.Digest)
+	}
+	return root, dst.Tag(ctx, root, dstTag)
+}
+
+type copier struct {
+	src, dst Store
+	opts     CopyOptions
+	fresh    bool // dst has nothing, so it is not asked for every blob
+}
+
+func (c *copier) concurrency() int {
+	if _, ok := c.dst.(*archive); ok {
+		return 1
+	}
+	if c.opts.Concurrency > 0 {
+		return c.opts.Concurrency
+	}
+	return 6
+}
+
+func (c *copier) copyBlobs(ctx context.Context, blobs []ocispec.Descriptor) error {
+	first := min(c.concurrency(), len(blobs))
+	there, err := c.probe(ctx, blobs[:first])
+	if err != nil {
+		return err
+	}
+	g, groupCtx := errgroup.WithContext(ctx)
+	g.SetLimit(c.concurrency())
+	for i, desc := range blobs {
+		if groupCtx.Err() != nil {
+			break
+		}
+		g.Go(func() (err error) {
+			ok := i < first && there[i]
+			if i >= first && !c.fresh {
+				ok, err = c.dst.Exists(groupCtx, desc)
+			}
+			if err != nil || ok {
+				c.skipped(desc, err)
+				return err
+			}
+			return c.copyBlob(groupCtx, desc)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// probe asks for the blobs that are copied first. If a registry has none of them and no tag either, an earlier copy
+// never got beyond them, as blobs are begun in order: nothing is there, and one request in three can be saved.
+func (c *copier) probe(ctx context.Context, blobs []ocispec.Descriptor) ([]bool, error) {
+	there := make([]bool, len(blobs))
+	g, ctx := errgroup.WithContext(ctx)
+	for i, desc := range blobs {
+		g.Go(func() (err error) {
+			there[i], err = c.dst.Exists(ctx, desc)
+			return err
+		})
+	}
+	empty := false
+	if r, ok := c.dst.(*repository); ok {
+		g.Go(func() error {
+			empty = r.empty(ctx)
+			return nil
+		})
+	}
+	err := g.Wait()
+	c.fresh = empty
+	for _, ok := range there {
+		c.fresh = c.fresh && !ok
+	}
+	return there, err
+}
+
+func (c *copier) copyBlob(ctx context.Context, desc ocispec.Descriptor) error {
+	rc, err := c.src.Fetch(ctx, desc)
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	if err := c.dst.Push(ctx, desc, newMeter(rc, c.opts.OnBytes)); err != nil {
+		return err
+	}
+	c.copied(desc)
+	return nil
+}
+
+// copyDocument pushes a document that its destination lacks. A referrer is always pushed:
+// that the blob is there does not mean that it is listed.
+func (c *copier) copyDocument(ctx context.Context, n node) error {
+	if !n.referrer && !c.fresh {
+		ok, err := c.dst.Exists(ctx, n.desc)
+		if err != nil || ok {
+			c.skipped(n.desc, err)
+			return err
+		}
+	}
+	if err := c.dst.Push(ctx, n.desc, bytes.NewReader(n.data)); err != nil {
+		return fmt.Errorf("manifest %s: %w", n.desc.Digest, err)
+	}
+	c.copied(n.desc)
+	return nil
+}
+
+func (c *copier) copied(desc ocispec.Descriptor) {
+	if c.opts.OnCopied != nil {
+		c.opts.OnCopied(desc)
+	}
+}
+
+func (c *copier) skipped(desc ocispec.Descriptor, err error) {
+	if err == nil && c.opts.OnSkipped != nil {
+		c.opts.OnSkipped(desc)
+	}
+}
+
+// find is Resolve, for what may well not be there: nothing found is no error.
+func find(ctx context.Context, s Store, target string) (desc ocispec.Descriptor, err error) {
+	if r, ok := s.(*repository); ok {
+		desc, err = r.lookup(ctx, target) // does not list tags for its error
+	} else {
+		desc, err = s.Resolve(ctx, target)
+	}
+	if errors.Is(err, ErrNotFound) {
+		return ocispec.Descriptor{}, nil
+	}
+	return desc, err
+}
+
+// newMeter counts what is read. It is an [io.ReaderAt] if r is.
+func newMeter(r io.Reader, count func(int64)) io.Reader {
+	if count == nil {
+		return r
+	}
+	at, ok := r.(io.ReaderAt)
+	if !ok {
+		return &meter{r, count}
+	}
+	return &meterAt{meter: meter{r, count}, at: at}
+}
+
+type meter struct {
+	r     io.Reader
+	count func(int64)
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	m.count(int64(n))
+	return n, err
+}
+
+type meterAt struct {
+	meter
+	at  io.ReaderAt
+	top atomic.Int64 // what was read for the first time
+}
+
+func (m *meterAt) ReadAt(p []byte, off int64) (int, error) {
+	n, err := m.at.ReadAt(p, off)
+	end := off + int64(n)
+	if top := m.top.Load(); end > top && m.top.CompareAndSwap(top, end) {
+		m.count(end - top)
+	}
+	return n, err
+}

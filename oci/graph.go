@@ -1,0 +1,143 @@
+package oci
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	maxGraphDepth = 16       // an index is over manifests; more is somebody's game
+	maxGraphBytes = 64 << 20 // of all manifests together, which are kept in memory
+)
+
+// graph is all that belongs to a root, in the order in which it can be pushed.
+type graph struct {
+	blobs     []ocispec.Descriptor // each once
+	documents []node               // each behind what it names, and before what refers to it
+	tags      []tagged             // cosign's
+}
+
+type node struct {
+	desc     ocispec.Descriptor
+	data     []byte
+	referrer bool
+}
+
+type tagged struct {
+	desc ocispec.Descriptor
+	tag  string
+}
+
+// cosignSuffixes make the tags under which cosign keeps what belongs to sha256-<hex>.
+var cosignSuffixes = []string{".sig", ".att", ".sbom"}
+
+// walk reads the documents of the graph below and above root. The result does not depend on timing,
+// nor on the order in which a registry lists referrers.
+func walk(ctx context.Context, src Store, root ocispec.Descriptor) (*graph, error) {
+	w := &walker{src: src, sizes: map[digest.Digest]int64{}}
+	if !isManifest(root.MediaType) {
+		return nil, malformed("%s is not a manifest but %q", root.Digest, root.MediaType)
+	}
+	err := w.visit(ctx, root, 0, true)
+	return &w.graph, err
+}
+
+type walker struct {
+	graph
+	src   Store
+	sizes map[digest.Digest]int64 // of all that was seen
+	bytes int64                   // of documents
+}
+
+// see reports whether desc is new. One digest cannot have two sizes.
+func (w *walker) see(desc ocispec.Descriptor) (bool, error) {
+	size, seen := w.sizes[desc.Digest]
+	if seen && size != desc.Size {
+		return false, malformed("%s has both %d and %d bytes", desc.Digest, size, desc.Size)
+	}
+	w.sizes[desc.Digest] = desc.Size
+	return !seen, nil
+}
+
+// visit adds a document, and what it names before it, and what refers to it behind it.
+// Only what a user made has cosign's tags; signatures have none of their own.
+func (w *walker) visit(ctx context.Context, desc ocispec.Descriptor, depth int, signable bool) error {
+	isNew, err := w.see(desc)
+	if err != nil || !isNew {
+		return err
+	}
+	if depth > maxGraphDepth {
+		return malformed("%s: nested deeper than %d", desc.Digest, maxGraphDepth)
+	}
+	data, err := fetchBytes(ctx, w.src, desc)
+	if err != nil {
+		return fmt.Errorf("manifest %s: %w", desc.Digest, err)
+	}
+	if w.bytes += int64(len(data)); w.bytes > maxGraphBytes {
+		return malformed("more than %d bytes of manifests", maxGraphBytes)
+	}
+	doc, err := parseDocument(desc, data)
+	if err != nil {
+		return fmt.Errorf("manifest %s: %w", desc.Digest, err)
+	}
+	for _, child := range doc.children() {
+		if isManifest(child.MediaType) && isIndex(desc.MediaType) {
+			err = w.visit(ctx, child, depth+1, signable)
+		} else {
+			err = w.blob(child)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	w.documents = append(w.documents, node{bare(desc), data, doc.Subject != nil})
+	return w.referrers(ctx, desc, depth, signable)
+}
+
+func (w *walker) blob(desc ocispec.Descriptor) error {
+	isNew, err := w.see(desc)
+	if isNew && err == nil {
+		w.blobs = append(w.blobs, bare(desc))
+	}
+	return err
+}
+
+func (w *walker) referrers(ctx context.Context, desc ocispec.Descriptor, depth int, signable bool) error {
+	var found []ocispec.Descriptor
+	signatures := make([]ocispec.Descriptor, len(cosignSuffixes))
+	g, groupCtx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		found, err = w.src.Predecessors(groupCtx, desc)
+		return err
+	})
+	if signable {
+		for i, suffix := range cosignSuffixes {
+			g.Go(func() (err error) {
+				signatures[i], err = find(groupCtx, w.src, fallbackTag(desc.Digest)+suffix)
+				return err
+			})
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("referrers of %s: %w", desc.Digest, err)
+	}
+	for i, sig := range signatures {
+		if sig.Digest != "" {
+			found = append(found, sig)
+			w.tags = append(w.tags, tagged{sig, fallbackTag(desc.Digest) + cosignSuffixes[i]})
+		}
+	}
+	for _, r := range found {
+		if !isManifest(r.MediaType) {
+			return malformed("referrer %s of %s is not a manifest but %q", r.Digest, desc.Digest, r.MediaType)
+		}
+		if err := w.visit(ctx, r, depth+1, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+
+	"oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+)
+
+var errNoConfig = errors.New("no Docker config, and no home directory for one")
+
+// credentialStore is the Docker config, or the credential helper that it names.
+func credentialStore(opts Options) (credentials.Store, error) {
+	how := credentials.StoreOptions{AllowPlaintextPut: true, DetectDefaultNativeStore: true}
+	if opts.DockerConfig != "" {
+		return credentials.NewStore(opts.DockerConfig, how)
+	}
+	if _, err := os.UserHomeDir(); err != nil && os.Getenv("DOCKER_CONFIG") == "" {
+		return nil, errNoConfig
+	}
+	return credentials.NewStoreFromDocker(how)
+}
+
+// Login asks the registry whether it knows the user, and keeps the password in the Docker config
+// or in the credential helper of the system.
+func Login(ctx context.Context, host string, opts Options, username, password string) error {
+	reg, err := remote.NewRegistry(host)
+	if err != nil {
+		return mark(ErrUsage, fmt.Errorf("malformed host %q", host))
+	}
+	store, err := credentialStore(opts)
+	if err != nil {
+		return err
+	}
+	c, err := newClient(host, opts)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	c.secrets.add(password)
+	reg.PlainHTTP = opts.PlainHTTP
+	reg.Client = c.auth
+	err = credentials.Login(ctx, store, reg, auth.Credential{Username: username, Password: password})
+	var response *errcode.ErrorResponse
+	if errors.As(err, &response) {
+		return c.explainResponse(response)
+	}
+	var asked *url.Error
+	if errors.As(err, &asked) && ctx.Err() == nil {
+		err = mark(ErrNetwork, asked.Err)
+	}
+	if err != nil {
+		return fmt.Errorf("login %s: %w", host, err)
+	}
+	return nil
+}
+
+// Logout forgets the password of a registry.
+func Logout(ctx context.Context, host string, opts Options) error {
+	store, err := credentialStore(opts)
+	if err != nil {
+		return err
+	}
+	if err := credentials.Logout(ctx, store, host); err != nil {
+		return fmt.Errorf("logout %s: %w", host, err)
+	}
+	return nil
+}

@@ -1,0 +1,282 @@
+package oci
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/content"
+	"oras.land/oras-go/v2/registry"
+	"oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+)
+
+// repository is a repository of a registry.
+type repository struct {
+	repo    *remote.Repository
+	client  *client
+	actions []string // what tokens are asked for
+
+	mu         sync.Mutex
+	pushed     map[digest.Digest][]byte // manifests, for Tag
+	pushedSize int
+}
+
+func openRepository(ref Reference, opts Options, actions ...string) (*repository, error) {
+	c, err := newClient(ref.Host, opts)
+	if err != nil {
+		return nil, err
+	}
+	repo := &remote.Repository{
+		Client:    c,
+		PlainHTTP: opts.PlainHTTP,
+		Reference: registry.Reference{Registry: ref.Host, Repository: ref.Repository},
+
+		// Deleting the replaced fallback index needs a permission that few have.
+		SkipReferrersGC:      true,
+		TagListMaxPages:      10_000,
+		ReferrerListMaxPages: 1_000,
+	}
+	return &repository{repo: repo, client: c, actions: actions, pushed: map[digest.Digest][]byte{}}, nil
+}
+
+func (r *repository) String() string {
+	return r.repo.Reference.Registry + "/" + r.repo.Reference.Repository
+}
+
+// scope asks for one token for all that will be done, instead of one for each kind of request. Harbor lets the
+// unsigned be read with a token that may push, which is what makes a push under its signature policy possible.
+func (r *repository) scope(ctx context.Context) context.Context {
+	return auth.AppendRepositoryScope(ctx, r.repo.Reference, r.actions...)
+}
+
+// Fetch returns the body of the response. If it breaks off, that is [ErrNetwork].
+func (r *repository) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	if !validDigest(desc.Digest) {
+		return nil, malformed("malformed digest %q", desc.Digest)
+	}
+	rc, err := r.repo.Fetch(r.scope(ctx), desc)
+	if err != nil {
+		return nil, r.explain(err)
+	}
+	return &download{ReadCloser: rc, ctx: ctx, repo: r, desc: desc}, nil
+}
+
+type download struct {
+	io.ReadCloser
+	ctx  context.Context
+	repo *repository
+	desc ocispec.Descriptor
+}
+
+func (d *download) Read(p []byte) (int, error) {
+	n, err := d.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		if d.ctx.Err() != nil {
+			return n, d.ctx.Err()
+		}
+		err = mark(ErrNetwork, fmt.Errorf("%s: blob %s breaks off: %w", d.repo, d.desc.Digest, err))
+	}
+	return n, err
+}
+
+// Exists asks with HEAD. A manifest that a policy of the registry hides is as good as not there: it is pushed again.
+func (r *repository) Exists(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
+	ctx = r.scope(ctx)
+	var store content.Resolver = r.repo.Blobs()
+	if isManifest(desc.MediaType) {
+		store = r.repo.Manifests()
+	}
+	got, err := store.Resolve(ctx, string(desc.Digest))
+	var response *errcode.ErrorResponse
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return false, nil
+	case errors.As(err, &response) && response.StatusCode == http.StatusPreconditionFailed:
+		return false, nil
+	case err != nil:
+		return false, r.explain(err)
+	}
+	return got.Size == desc.Size, nil
+}
+
+func (r *repository) Push(ctx context.Context, desc ocispec.Descriptor, src io.Reader) error {
+	if !validDigest(desc.Digest) {
+		return malformed("malformed digest %q", desc.Digest)
+	}
+	ctx = r.scope(ctx)
+	if !isManifest(desc.MediaType) {
+		return r.pushBlob(ctx, desc, src)
+	}
+	data, err := readAll(ctx, src, desc)
+	if err != nil {
+		return err
+	}
+	if ref, ok := referrerOf(desc, data); ok {
+		// Asks whether there is a referrers API: without, the push has to keep the fallback tag.
+		if _, err := r.Predecessors(ctx, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: ref.subject}); err != nil {
+			return err
+		}
+	}
+	if err := r.repo.Push(ctx, desc, bytes.NewReader(data)); err != nil {
+		return r.explain(err)
+	}
+	r.remember(desc.Digest, data)
+	return nil
+}
+
+// remember keeps a pushed manifest for Tag, which comes soon.
+func (r *repository) remember(d digest.Digest, data []byte) {
+	const most = 4 * maxDocument
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pushedSize += len(data); r.pushedSize > most {
+		clear(r.pushed)
+		r.pushedSize = len(data)
+	}
+	r.pushed[d] = data
+}
+
+// pushBlob starts over, with a new upload, if the one it had is lost and src can be read again.
+func (r *repository) pushBlob(ctx context.Context, desc ocispec.Descriptor, src io.Reader) error {
+	const attempts = 2
+	for attempt := 1; ; attempt++ {
+		body := newUpload(ctx, src, desc)
+		err := r.explain(r.repo.Blobs().Push(ctx, desc, body))
+		if err == nil {
+			return nil
+		}
+		if srcErr := body.failure(); srcErr != nil {
+			return srcErr
+		}
+		lost := errors.Is(err, ErrNetwork) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnauthorized)
+		if attempt == attempts || !lost || !body.rewindable() || ctx.Err() != nil || !body.started() {
+			return fmt.Errorf("blob %s: %w", desc.Digest, err)
+		}
+	}
+}
+
+// Resolve takes a tag or a digest: a registry has no one manifest that "" could mean.
+func (r *repository) Resolve(ctx context.Context, target string) (ocispec.Descriptor, error) {
+	desc, err := r.lookup(ctx, target)
+	if errors.Is(err, ErrNotFound) && tagPattern.MatchString(target) {
+		err = mark(ErrNotFound, fmt.Errorf("%s: tag %q: not found (there are: %s)", r, target, r.someTags(ctx)))
+	}
+	return desc, err
+}
+
+// lookup is Resolve without the list of tags in the error.
+func (r *repository) lookup(ctx context.Context, target string) (ocispec.Descriptor, error) {
+	if target == "" {
+		return ocispec.Descriptor{}, mark(ErrUsage, fmt.Errorf("%s: name a tag or a digest", r))
+	}
+	if !tagPattern.MatchString(target) && !validDigest(digest.Digest(target)) {
+		return ocispec.Descriptor{}, mark(ErrUsage, fmt.Errorf("%s: malformed tag or digest %q", r, target))
+	}
+	desc, err := r.repo.Resolve(r.scope(ctx), target)
+	if err != nil {
+		return desc, r.explain(err)
+	}
+	if !validDigest(desc.Digest) {
+		return desc, malformed("%s: tag %q has the malformed digest %q", r, target, desc.Digest)
+	}
+	return desc, nil
+}
+
+func (r *repository) someTags(ctx context.Context) string {
+	var tags []string
+	for tag, err := range r.Tags(ctx) {
+		if err != nil || len(tags) > 10 {
+			break
+		}
+		tags = append(tags, tag)
+	}
+	return someTags(tags)
+}
+
+// Tag puts the manifest again, under the tag. What was pushed before is not read back: a registry may refuse
+// that until it is signed. A tag that is right is left alone: it may be immutable, even for its own digest.
+func (r *repository) Tag(ctx context.Context, desc ocispec.Descriptor, target string) error {
+	if target == string(desc.Digest) {
+		return nil
+	}
+	if !tagPattern.MatchString(target) {
+		return mark(ErrUsage, fmt.Errorf("malformed tag %q", target))
+	}
+	if at, err := r.lookup(ctx, target); err == nil && at.Digest == desc.Digest {
+		return nil
+	}
+	r.mu.Lock()
+	data, ok := r.pushed[desc.Digest]
+	r.mu.Unlock()
+	if !ok {
+		var err error
+		if data, err = fetchBytes(ctx, r, desc); err != nil {
+			return err
+		}
+	}
+	return r.explain(r.repo.PushReference(r.scope(ctx), desc, bytes.NewReader(data), target))
+}
+
+// Predecessors asks the referrers API, and where there is none the fallback tag.
+func (r *repository) Predecessors(ctx context.Context, desc ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	ctx = r.scope(ctx)
+	found, err := r.repo.Predecessors(ctx, desc)
+	var response *errcode.ErrorResponse
+	if errors.As(err, &response) {
+		switch response.StatusCode {
+		case http.StatusNotFound:
+			return nil, nil // no repository yet
+		case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented:
+			// An older registry's way to say that it has no such API.
+			r.repo.SetReferrersCapability(false)
+			found, err = r.repo.Predecessors(ctx, desc)
+		}
+	}
+	if err != nil {
+		return nil, r.explain(err)
+	}
+	return sortDescriptors(found), nil
+}
+
+var errStop = errors.New("stop")
+
+func (r *repository) Tags(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		err := r.repo.Tags(r.scope(ctx), "", func(tags []string) error {
+			for _, tag := range tags {
+				if !tagPattern.MatchString(tag) {
+					return malformed("%s: malformed tag %q", r, tag)
+				}
+				if !yield(tag, nil) {
+					return errStop
+				}
+			}
+			return nil
+		})
+		if err != nil && err != errStop {
+			yield("", r.explain(err))
+		}
+	}
+}
+
+// empty reports whether the repository has no tag, so that it is likely to have nothing at all.
+func (r *repository) empty(ctx context.Context) bool {
+	for _, err := range r.Tags(ctx) {
+		return errors.Is(err, ErrNotFound)
+	}
+	return true
+}
+
+func (r *repository) Close() error {
+	r.client.close()
+	return nil
+}

@@ -1,0 +1,171 @@
+package oci
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+	"oras.land/oras-go/v2/registry/remote/retry"
+)
+
+const (
+	maxRedirects = 10
+
+	// defaultUserAgent has "cosign" in it because Harbor lets signing tools see what is not signed yet.
+	defaultUserAgent = "goferry (cosign-compatible)"
+)
+
+// client is what oras-go sends requests with: credentials over retries over one pool of connections.
+type client struct {
+	auth    *auth.Client
+	base    http.RoundTripper
+	secrets *secrets
+}
+
+func newClient(host string, opts Options) (*client, error) {
+	base := opts.Transport
+	if base == nil {
+		var err error
+		if base, err = newTransport(opts); err != nil {
+			return nil, err
+		}
+	}
+	c := &client{base: base, secrets: &secrets{}}
+	credential, err := newCredential(host, opts)
+	if err != nil {
+		return nil, err
+	}
+	wait := opts.RetryWait
+	if wait == 0 {
+		wait = 250 * time.Millisecond
+	}
+	c.auth = &auth.Client{
+		Client: &http.Client{
+			Transport:     &retry.Transport{Base: watch{base, c.secrets}, Policy: func() retry.Policy { return policy{wait} }},
+			CheckRedirect: checkRedirect(opts.PlainHTTP),
+		},
+		Cache:      auth.NewCache(),
+		ClientID:   "goferry",
+		Credential: c.secrets.remember(credential),
+	}
+	agent := opts.UserAgent
+	if agent == "" {
+		agent = defaultUserAgent
+	}
+	c.auth.SetUserAgent(agent)
+	return c, nil
+}
+
+// newTransport keeps enough connections open for all blobs in flight; net/http's own would keep two.
+func newTransport(opts Options) (*http.Transport, error) {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = 32
+	t.WriteBufferSize = 256 << 10
+	t.ReadBufferSize = 256 << 10
+	t.TLSClientConfig = &tls.Config{InsecureSkipVerify: opts.InsecureSkipTLSVerify}
+	// One HTTP/2 connection would carry all blobs, and be slower than several of HTTP/1.1.
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	t.ForceAttemptHTTP2 = false
+	if opts.CAFile != "" {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
+		data, err := os.ReadFile(opts.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		if !pool.AppendCertsFromPEM(data) {
+			return nil, fmt.Errorf("read %s: no certificate in it", opts.CAFile)
+		}
+		t.TLSClientConfig.RootCAs = pool
+	}
+	if opts.CertFile != "" || opts.KeyFile != "" {
+		cert, err := tls.LoadX509KeyPair(opts.CertFile, opts.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("client certificate: %w", err)
+		}
+		t.TLSClientConfig.Certificates = []tls.Certificate{cert}
+	}
+	return t, nil
+}
+
+func newCredential(host string, opts Options) (auth.CredentialFunc, error) {
+	if opts.Username != "" || opts.Password != "" {
+		return auth.StaticCredential(host, auth.Credential{Username: opts.Username, Password: opts.Password}), nil
+	}
+	store, err := credentialStore(opts)
+	if errors.Is(err, errNoConfig) {
+		return nil, nil // no home, no credentials
+	}
+	if err != nil {
+		return nil, err
+	}
+	return credentials.Credential(store), nil
+}
+
+func checkRedirect(plainHTTP bool) func(*http.Request, []*http.Request) error {
+	return func(req *http.Request, via []*http.Request) error {
+		if len(via) >= maxRedirects {
+			return fmt.Errorf("stopped after %d redirects", maxRedirects)
+		}
+		if req.URL.Scheme != "https" && !plainHTTP {
+			return fmt.Errorf("redirect to %s without TLS refused", req.URL.Host)
+		}
+		return nil
+	}
+}
+
+// Do gives an upload the means to be repeated, and errors their kind.
+func (c *client) Do(req *http.Request) (*http.Response, error) {
+	if u, ok := req.Body.(*upload); ok {
+		if u.desc.Size == 0 {
+			req.Body = http.NoBody
+		} else {
+			req.Body = u.body()
+		}
+		if u.rewindable() {
+			req.GetBody = func() (io.ReadCloser, error) { return u.body(), nil }
+		}
+	}
+	resp, err := c.auth.Do(req)
+	if err != nil {
+		return nil, c.explain(req, err)
+	}
+	return resp, nil
+}
+
+func (c *client) close() {
+	if t, ok := c.base.(interface{ CloseIdleConnections() }); ok && c.base != http.DefaultTransport {
+		t.CloseIdleConnections()
+	}
+}
+
+// policy repeats what may go better the next time: six requests at most, and no longer than the registry asks for.
+type policy struct{ wait time.Duration }
+
+const maxRetryWait = 30 * time.Second
+
+func (p policy) Retry(attempt int, resp *http.Response, err error) (time.Duration, error) {
+	const never = -1
+	if attempt >= 5 || errors.Is(err, context.Canceled) {
+		return never, nil
+	}
+	if err == nil && resp.StatusCode == http.StatusInternalServerError && attempt >= 1 {
+		return never, nil // Harbor's answer to content it does not like
+	}
+	if again, err := retry.DefaultPredicate(resp, err); err != nil || !again {
+		return never, nil
+	}
+	wait := retry.ExponentialBackoff(p.wait, 2, 0.1)(attempt, resp)
+	return min(wait, maxRetryWait), nil
+}
