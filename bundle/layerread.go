@@ -184,7 +184,8 @@ func readModuleHead(tr *tar.Reader, m module.Version) (c moduleContent, zipSize 
 			return c, 0, fmt.Errorf("the layer has %q where %q belongs", h.Name, want)
 		}
 		if f.data == nil {
-			return c, h.Size, nil
+			zipSize = h.Size
+			break
 		}
 		if h.Size > f.limit {
 			return c, 0, fmt.Errorf("%q has %d bytes, more than %d", h.Name, h.Size, f.limit)
