@@ -63,6 +63,7 @@ func copyBundle(c *cli.Context) error {
 		return err
 	}
 	defer src.store.Close()
+	announce(c, src, show)
 	dst, tag, err := createDestination(c, places[1], opts)
 	if err != nil {
 		return err
@@ -78,6 +79,17 @@ func copyBundle(c *cli.Context) error {
 	}
 	_, err = fmt.Fprintln(c.App.Writer, desc.Digest)
 	return err
+}
+
+// announce tells the display how much there is to copy, where there is a display and what is
+// copied is a bundle. Anything else is copied as well, so errors are left to the copy.
+func announce(c *cli.Context, src *source, show display) {
+	if _, off := show.(silent); off {
+		return
+	}
+	if info, err := bundle.Inspect(c.Context, src.store, src.target); err == nil {
+		show.event(bundle.Event{Stage: "copy", TotalItems: info.Blobs, TotalBytes: info.Size})
+	}
 }
 
 // copyRegistries returns the registry options, after a look that a password which is given
@@ -103,7 +115,7 @@ func (n *copyCount) options(jobs int, show display) oci.CopyOptions {
 		},
 		OnSkipped: func(desc ocispec.Descriptor) {
 			n.skipped.Add(1)
-			show.event(bundle.Event{Stage: "copy", Item: itemName(desc), Items: 1})
+			show.event(bundle.Event{Stage: "copy", Item: itemName(desc), Items: 1, Bytes: desc.Size})
 		},
 		OnBytes: func(bytes int64) { show.event(bundle.Event{Stage: "copy", Bytes: bytes}) },
 	}

@@ -109,7 +109,7 @@ func logout(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := oci.Logout(c.Context, args[0], oci.Options{}); err != nil {
+	if err := oci.Logout(c.Context, args[0], oci.Options{DockerConfig: dockerConfig()}); err != nil {
 		return err
 	}
 	tell(c.App.ErrWriter, "", "logged out of "+args[0])

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -40,11 +41,21 @@ func connectionOptions(c *cli.Context) (oci.Options, error) {
 		CAFile:    c.String("ca-file"),
 		CertFile:  c.String("cert-file"),
 		KeyFile:   c.String("key-file"),
+
+		DockerConfig: dockerConfig(),
 	}
 	if (opts.CertFile == "") != (opts.KeyFile == "") {
 		return opts, usagef("--cert-file and --key-file go together")
 	}
 	return opts, nil
+}
+
+// dockerConfig is where the environment says that Docker keeps credentials; "" says nothing.
+func dockerConfig() string {
+	if dir := os.Getenv("DOCKER_CONFIG"); dir != "" {
+		return filepath.Join(dir, "config.json")
+	}
+	return ""
 }
 
 // registryOptions makes values of all registryFlags. It reads a password where they say so.

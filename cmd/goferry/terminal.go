@@ -33,7 +33,7 @@ type stageBar struct {
 func newTerminal(w io.Writer) *terminal {
 	return &terminal{
 		under:    w,
-		progress: mpb.New(mpb.WithOutput(w), mpb.WithWidth(24), mpb.WithAutoRefresh()),
+		progress: mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh()),
 		bars:     make(map[string]*stageBar),
 	}
 }
@@ -55,7 +55,7 @@ func (t *terminal) event(e bundle.Event) {
 	if total == 0 {
 		done, total = int64(s.Items), int64(s.TotalItems)
 	}
-	bar.SetTotal(max(total, done+1), false) // never complete before close: totals may still grow
+	bar.SetTotal(total, false) // complete only at close: totals may still grow
 	bar.SetCurrent(done)
 }
 
@@ -64,10 +64,22 @@ func (t *terminal) newBar(s *stage) *stageBar {
 	bar.text.Store("")
 	bar.Bar = t.progress.AddBar(0,
 		mpb.BarPriority(len(t.stages)),
+		mpb.BarWidth(24),
+		mpb.BarFillerMiddleware(onlyWithTotal),
 		mpb.PrependDecorators(decor.Name("goferry: "+s.Name+" ", decor.WCSyncSpaceR)),
 		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + bar.text.Load().(string) })))
 	t.bars[s.Name] = bar
 	return bar
+}
+
+// onlyWithTotal leaves the bar out where it would mean nothing.
+func onlyWithTotal(bar mpb.BarFiller) mpb.BarFiller {
+	return mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
+		if s.Total <= 0 {
+			return nil
+		}
+		return bar.Fill(w, s)
+	})
 }
 
 // Write prints above the moving lines.
