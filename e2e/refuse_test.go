@@ -26,7 +26,7 @@ func TestAccess(t *testing.T) {
 			run("", "verify", ref).want(t, 4)
 			run(s.password, "login", "--username", s.user, "--password-stdin", s.host).want(t, 0)
 			run("", "verify", ref).want(t, 0)
-			run("", "logout", s.host).want(t, 0)
+			c.must(t, binary, "logout", s.host)
 			run("", "verify", ref).want(t, 4)
 		})
 	}
