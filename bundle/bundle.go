@@ -111,7 +111,6 @@ const (
 )
 
 // ErrMismatch says that bytes, sums or structure of a bundle are not what they have to be.
-// It covers oci.ErrDigest.
 var ErrMismatch = errors.New("verification failed")
 
 // ErrIncomplete says that something a bundle names is not there.

@@ -13,13 +13,11 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/mod/module"
 
-	"github.com/goferry/goferry/bundle/sumdb"
-	"github.com/goferry/goferry/oci"
-)
+	"github.com/goferry/goferry/bundle/sumdb")
 
 // isProblem says whether an error is about the bundle, not about the way to it.
 func isProblem(err error) bool {
-	return errors.Is(err, ErrMismatch) || errors.Is(err, ErrIncomplete) || errors.Is(err, oci.ErrDigest) || errors.Is(err, oci.ErrNotFound)
+	return errors.Is(err, ErrMismatch) || errors.Is(err, ErrIncomplete)
 }
 
 // graphs proves the graph layers, one after the other, and what they say of the others.

@@ -86,7 +86,7 @@ func TestCheckFindsDamage(t *testing.T) {
 				t.Errorf("%s, %s: not found", name, damage)
 			case data == nil && name != "index" && !errors.Is(err, ErrIncomplete):
 				t.Errorf("%s, %s: %v, want ErrIncomplete", name, damage, err)
-			case data != nil && !errors.Is(err, ErrMismatch) && !errors.Is(err, oci.ErrDigest):
+			case data != nil && !errors.Is(err, ErrMismatch):
 				t.Errorf("%s, %s: %v, want ErrMismatch", name, damage, err)
 			case strings.Contains(name, "@") && !strings.Contains(err.Error(), name):
 				t.Errorf("%s, %s: %v does not name it", name, damage, err)

@@ -54,10 +54,7 @@ type blobReader struct {
 func (v *Verified) openBlob(ctx context.Context, desc ocispec.Descriptor) (*blobReader, error) {
 	rc, err := v.store.Fetch(ctx, desc)
 	if err != nil {
-		if errors.Is(err, oci.ErrNotFound) {
-			return nil, fmt.Errorf("%w: blob %s is missing", ErrIncomplete, desc.Digest)
-		}
-		return nil, err
+		return nil, named("blob", desc.Digest, err)
 	}
 	h := digest.SHA256.Hash()
 	return &blobReader{rc: rc, r: io.LimitReader(rc, desc.Size+1), h: h, desc: desc}, nil

@@ -101,10 +101,14 @@ func open(ctx context.Context, s oci.Store, target string) (*Verified, error) {
 	return v, nil
 }
 
-// named adds what a document is to an error, and makes a missing one ErrIncomplete.
+// named adds to an error of a store what the blob is, and makes a missing one ErrIncomplete
+// and a wrong one ErrMismatch.
 func named(what string, d digest.Digest, err error) error {
-	if errors.Is(err, oci.ErrNotFound) {
+	switch {
+	case errors.Is(err, oci.ErrNotFound):
 		return fmt.Errorf("%w: %s %s is missing", ErrIncomplete, what, d)
+	case errors.Is(err, oci.ErrDigest):
+		return fmt.Errorf("%w: %s %s: %w", ErrMismatch, what, d, err)
 	}
 	return fmt.Errorf("%s %s: %w", what, d, err)
 }

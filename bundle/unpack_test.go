@@ -1,0 +1,243 @@
+package bundle
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/goferry/goferry/bundle/gomod"
+	"github.com/goferry/goferry/oci"
+)
+
+func unpackTest(t *testing.T, s oci.Store, dir string, extract bool) *Unpacked {
+	t.Helper()
+	u, err := Unpack(t.Context(), verifyTest(t, s), dir, UnpackOptions{Platform: linux, Extract: extract})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// tree lists the files below dir with their modes.
+func treeOf(t *testing.T, dir string) []string {
+	t.Helper()
+	var list []string
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, name)
+		list = append(list, info.Mode().String()+" "+filepath.ToSlash(rel))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func TestUnpack(t *testing.T) {
+	s, _ := packTest(t, captured(t), t.TempDir())
+	dir := filepath.Join(t.TempDir(), "some where") // with a space
+	unpackTest(t, s, dir, false)
+	got := treeOf(t, filepath.Join(dir, "current"))
+	const d = "mod/cache/download/example.com/"
+	want := []string{
+		"-rw-r--r-- bundle.json", "-rw-r--r-- env",
+		"-rw-r--r-- go/VERSION", "-rwxr-xr-x go/bin/go", "-rw-r--r-- go/go.env", "-rw-r--r-- go/src/go.mod",
+		"-rw-r--r-- " + d + "!upper/sub/@latest", "-rw-r--r-- " + d + "!upper/sub/@v/list",
+		"-rw-r--r-- " + d + "!upper/sub/@v/v1.1.0.info", "-rw-r--r-- " + d + "!upper/sub/@v/v1.1.0.mod",
+		"-rw-r--r-- " + d + "!upper/sub/@v/v1.2.0.info", "-rw-r--r-- " + d + "!upper/sub/@v/v1.2.0.mod", "-rw-r--r-- " + d + "!upper/sub/@v/v1.2.0.zip",
+		"-rw-r--r-- " + d + "tool/@latest", "-rw-r--r-- " + d + "tool/@v/list",
+		"-rw-r--r-- " + d + "tool/@v/v0.0.0-20260102030405-0123456789ab.info", "-rw-r--r-- " + d + "tool/@v/v0.0.0-20260102030405-0123456789ab.mod", "-rw-r--r-- " + d + "tool/@v/v0.0.0-20260102030405-0123456789ab.zip",
+		"-rw-r--r-- state.json",
+	}
+	slices.SortFunc(want, func(a, b string) int { return strings.Compare(a[11:], b[11:]) })
+	slices.SortFunc(got, func(a, b string) int { return strings.Compare(a[11:], b[11:]) })
+	if !slices.Equal(got, want) {
+		t.Errorf("unpacked:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	env, err := os.ReadFile(filepath.Join(dir, "current/go/go.env"))
+	if err != nil || !strings.Contains(string(env), "some%20where/current/mod/cache/download") || strings.Contains(string(env), "proxy.example") {
+		t.Errorf("go.env = %s, %v", env, err)
+	}
+}
+
+func TestUnpackExtract(t *testing.T) {
+	s, _ := packTest(t, captured(t), t.TempDir())
+	dir := t.TempDir()
+	unpackTest(t, s, dir, true)
+	for _, name := range []string{"example.com/!upper/sub@v1.2.0/x.go", "cache/download/example.com/!upper/sub/@v/v1.2.0.ziphash"} {
+		if _, err := os.Stat(filepath.Join(dir, "current/mod", name)); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, shell := range []Shell{Sh, Fish, PowerShell} {
+		env, err := Env(dir, shell)
+		if err != nil || !strings.Contains(env, "GOMODCACHE") {
+			t.Errorf("Env(%s) = %s, %v, want GOMODCACHE in it", shell, env, err)
+		}
+	}
+	u := unpackTest(t, s, dir, true)
+	if u.Written != 0 || u.Linked != 3 {
+		t.Errorf("again: %+v, want all linked", u)
+	}
+}
+
+// The second bundle costs what changed, and the first comes back with Rollback.
+func TestUnpackNext(t *testing.T) {
+	first := captured(t)
+	s, _ := packTest(t, first, t.TempDir())
+	next := captured(t)
+	next.Modules[1] = testModule(t, t.TempDir(), "example.com/tool", "v1.0.0")
+	s2, _ := packTest(t, next, t.TempDir())
+
+	dir := t.TempDir()
+	one := unpackTest(t, s, dir, false)
+	two := unpackTest(t, s2, dir, false)
+	if two.Linked != 2 {
+		t.Errorf("%d layers linked, want 2", two.Linked)
+	}
+	same := func(name string) bool {
+		a, err := os.Stat(filepath.Join(dir, "generations", one.Generation, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.Stat(filepath.Join(dir, "current", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return os.SameFile(a, b)
+	}
+	if !same("go/bin/go") || same("go/go.env") {
+		t.Error("want the go command linked and go.env not")
+	}
+	for _, want := range []string{one.Generation, two.Generation, one.Generation} {
+		got, err := Rollback(dir)
+		if err != nil || got != want {
+			t.Fatalf("Rollback = %s, %v, want %s", got, err, want)
+		}
+		if to, _ := os.Readlink(filepath.Join(dir, "current")); filepath.Base(to) != want {
+			t.Errorf("current -> %s, want %s", to, want)
+		}
+	}
+}
+
+// The same bundle again is no new generation, so that Rollback still leads to the one before.
+func TestUnpackAgain(t *testing.T) {
+	s, _ := packTest(t, captured(t), t.TempDir())
+	dir := t.TempDir()
+	one, again := unpackTest(t, s, dir, false), unpackTest(t, s, dir, false)
+	if again.Generation != one.Generation {
+		t.Errorf("generation %s, want %s", again.Generation, one.Generation)
+	}
+	if _, err := Rollback(dir); err == nil {
+		t.Error("Rollback worked without an earlier generation")
+	}
+}
+
+// What somebody touched in the generation before is not linked, but read from the bundle.
+func TestUnpackMends(t *testing.T) {
+	for _, name := range []string{"go/bin/go", "mod/cache/download/example.com/!upper/sub/@v/v1.2.0.zip", "mod/cache/download/example.com/!upper/sub/@v/list", "env", "go/go.env"} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := packTest(t, captured(t), t.TempDir())
+			dir := t.TempDir()
+			unpackTest(t, s, dir, false)
+			file := filepath.Join(dir, "current", name)
+			good, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			evil := make([]byte, len(good))
+			if err := os.WriteFile(file, evil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			unpackTest(t, s, dir, false)
+			if got, err := os.ReadFile(file); err != nil || string(got) != string(good) {
+				t.Errorf("after unpacking again %s is %.20q, %v", name, got, err)
+			}
+		})
+	}
+}
+
+// A failure leaves the directory as it was.
+func TestUnpackFails(t *testing.T) {
+	good := captured(t)
+	s, _ := packTest(t, good, t.TempDir())
+	bad := captured(t)
+	bad.Modules[1] = testModule(t, t.TempDir(), "example.com/tool", "v1.0.0")
+	badDir := t.TempDir()
+	s2, _ := packTest(t, bad, badDir)
+	v2 := verifyTest(t, s2)
+	for file, name := range blobs(t, v2, badDir) {
+		if strings.HasPrefix(name, "example.com/tool@") {
+			if err := os.WriteFile(file, make([]byte, 100), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	dir := t.TempDir()
+	unpackTest(t, s, dir, false)
+	before := treeOf(t, dir)
+	_, err := Unpack(t.Context(), v2, dir, UnpackOptions{Platform: linux})
+	if !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), "example.com/tool@v1.0.0") {
+		t.Errorf("Unpack: %v, want ErrMismatch that names the module", err)
+	}
+	if after := treeOf(t, dir); !slices.Equal(before, after) {
+		t.Errorf("the directory changed:\n%s\nwas:\n%s", strings.Join(after, "\n"), strings.Join(before, "\n"))
+	}
+	if _, err := Unpack(t.Context(), v2, dir, UnpackOptions{Platform: gomod.Platform{OS: "plan9", Arch: "arm"}}); !errors.Is(err, oci.ErrNotFound) {
+		t.Errorf("unknown platform: %v", err)
+	}
+}
+
+// What a killed run left is cleared away, and a file in the way is not.
+func TestUnpackLitter(t *testing.T) {
+	s, _ := packTest(t, captured(t), t.TempDir())
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "generations", ".staging-DEAD", "go"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "mine.txt"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	unpackTest(t, s, dir, false)
+	if entries, _ := os.ReadDir(filepath.Join(dir, "generations")); len(entries) != 1 {
+		t.Errorf("generations has %v", entries)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "mine.txt")); err != nil {
+		t.Error(err)
+	}
+}
+
+// Many at once: one after the other, and whoever looks at current sees a whole generation.
+func TestUnpackAtOnce(t *testing.T) {
+	s, _ := packTest(t, captured(t), t.TempDir())
+	dir := filepath.Join(t.TempDir(), "new")
+	v := verifyTest(t, s)
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			if _, err := Unpack(t.Context(), v, dir, UnpackOptions{Platform: linux}); err != nil {
+				t.Error(err)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "current", "go", "bin", "go")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
