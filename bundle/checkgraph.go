@@ -13,7 +13,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/mod/module"
 
-	"github.com/goferry/goferry/bundle/sumdb")
+	"github.com/goferry/goferry/bundle/sumdb"
+)
 
 // isProblem says whether an error is about the bundle, not about the way to it.
 func isProblem(err error) bool {

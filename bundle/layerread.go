@@ -17,7 +17,6 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/goferry/goferry/bundle/toolchain"
-	"github.com/goferry/goferry/oci"
 )
 
 // Limits of what is read into memory, in bytes.
