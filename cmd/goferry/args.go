@@ -21,7 +21,7 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	cmd := app.Command(args[1])
 	if cmd == nil {
 		if strings.HasPrefix(args[1], "-") && !slices.Contains(helpFlags, args[1]) {
-			return nil, withHint(usagef("unknown flag %q", args[1]), "a command comes first; list them with \"goferry help\"")
+			return nil, unknownRootFlag(app, args[1])
 		}
 		return args, nil
 	}
@@ -53,6 +53,14 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	}
 	arranged := append([]string{args[0], args[1]}, flags...)
 	return append(append(arranged, "--"), rest...), nil
+}
+
+func unknownRootFlag(app *cli.App, arg string) error {
+	err := usagef("unknown flag %q", arg)
+	if name := strings.TrimLeft(arg, "-"); app.Command(name) != nil { // --version
+		return withHint(err, "did you mean \"goferry %s\"?", name)
+	}
+	return withHint(err, "a command comes first; list them with \"goferry help\"")
 }
 
 // checkFlag says whether the next word is the value of the flag arg.

@@ -43,6 +43,7 @@ func TestArrangeRefuses(t *testing.T) {
 		{"pack --zzzzzz", `pack: unknown flag "--zzzzzz"`, `list the flags with "goferry help pack"`},
 		{"verify a --formta=json", `verify: unknown flag "--formta"`, `did you mean "--format"?`},
 		{"pack -o", `flag -o needs a value`, ""},
+		{"--version", `unknown flag "--version"`, `did you mean "goferry version"?`},
 		{"--plain-http copy a b", `unknown flag "--plain-http"`, `a command comes first; list them with "goferry help"`},
 	} {
 		app := newApp(strings.NewReader(""), io.Discard, io.Discard)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/goferry/goferry/bundle"
@@ -46,6 +47,23 @@ func TestTell(t *testing.T) {
 	if b.String() != want {
 		t.Errorf("tell wrote %q, want %q", b.String(), want)
 	}
+}
+
+func FuzzPrintable(f *testing.F) {
+	for _, s := range []string{"plain", "\x1b]0;title\a", "\xff\xfe", "\u202e\u200b\u2028", "a\\nb", "'\"", "\x00", "\U0001f4a9\ufffd"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := printable(s)
+		for _, r := range got {
+			if !strconv.IsPrint(r) {
+				t.Errorf("printable(%q) = %q has %q in it", s, got, r)
+			}
+		}
+		if printable(got) != got {
+			t.Errorf("printable(%q) = %q is changed by a second time", s, got)
+		}
+	})
 }
 
 func TestSize(t *testing.T) {

@@ -81,22 +81,23 @@ func printInfo(w io.Writer, info *bundle.Info) error {
 			printable(cmp.Or(toolchain, "none")), p.Layers, size(p.Size), p.Digest)
 	}
 	if len(info.Modules) > 0 {
-		fmt.Fprint(t, "\nMODULE\tVERSION\tSIZE\tSUM\tLAYER\tNOTE\n")
+		fmt.Fprint(t, "\nMODULE\tVERSION\tSIZE\tSUM\tLAYER\n")
 	}
 	for _, l := range info.Modules {
 		path, version, _ := strings.Cut(l.Module, "@")
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(path), printable(version), size(l.Size), printable(l.Sum), l.Digest, layerNote(l))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s%s\n", printable(path), printable(version), size(l.Size), printable(l.Sum), l.Digest, layerNote(l))
 	}
 	return t.Flush()
 }
 
+// layerNote is what is unusual about a module, to stand behind its line.
 func layerNote(l bundle.LayerInfo) string {
-	var notes []string
+	notes := []string{""}
 	if !l.Shared {
 		notes = append(notes, "only in "+printable(strings.Join(l.Platforms, ",")))
 	}
 	if l.NoSumDB {
 		notes = append(notes, "not in the checksum database")
 	}
-	return strings.Join(notes, "; ")
+	return strings.Join(notes, "  ")
 }
