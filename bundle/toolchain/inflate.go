@@ -21,7 +21,7 @@ const (
 
 // A stream is the tar of a layer. One goroutine reads the members, several inflate and check
 // them, and Read hands them out in order. What is held is bounded by the constants above,
-// whatever the layer says: 8 MiB. A member's bytes are handed out before its end is checked,
+// whatever the layer says: about 8 MiB. A member's bytes are handed out before its end is checked,
 // so nothing is proven before io.EOF.
 type stream struct {
 	members <-chan *member

@@ -53,8 +53,11 @@ func mode(name string) fs.FileMode {
 	return 0o644
 }
 
-// seen has the names that came before, and their directories, by their folded names.
-type seen map[string]entry
+// seen has the names that came before, and their directories.
+type seen struct {
+	entries map[string]entry // by folded name
+	size    int              // of all names
+}
 
 type entry struct {
 	name string
@@ -62,22 +65,22 @@ type entry struct {
 }
 
 // add refuses a file that cannot be beside those that came before, on some file system.
-func (s seen) add(name string) error {
-	e := entry{name: name}
-	for e.name != "." {
+func (s *seen) add(name string) error {
+	for e := (entry{name: name}); e.name != "."; e = (entry{path.Dir(e.name), true}) {
 		folded := fold(e.name)
-		other, ok := s[folded]
+		other, ok := s.entries[folded]
 		switch {
-		case !ok:
-			s[folded] = e
-		case other.name != e.name:
+		case ok && other.name != e.name:
 			return fmt.Errorf("files %q and %q differ in case only", other.name, e.name)
-		case !e.dir || !other.dir:
+		case ok && (!e.dir || !other.dir):
 			return fmt.Errorf("file %q is there twice", e.name)
-		default:
+		case ok:
 			return nil // its parents are known too
 		}
-		e = entry{path.Dir(e.name), true}
+		s.entries[folded] = e
+		if s.size += len(e.name); s.size > maxNames {
+			return fmt.Errorf("names have more than %d bytes together", maxNames)
+		}
 	}
 	return nil
 }

@@ -36,10 +36,14 @@ func padding(size int64) int64 { return -size & (blockSize - 1) }
 // A tarReader reads the tar of a layer and takes nothing that is not as we write it.
 type tarReader struct {
 	r       io.Reader
-	names   seen
+	names   *seen
 	last    string // name of the file before
 	files   int
 	padding int64 // behind its content
+}
+
+func newTarReader(r io.Reader) *tarReader {
+	return &tarReader{r: r, names: &seen{entries: make(map[string]entry)}}
 }
 
 // A tarFile is an entry with its name in the module zip.

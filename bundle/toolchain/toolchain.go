@@ -41,9 +41,9 @@
 // A zip with a go.mod, or a layer with a _go.mod, is refused: so the mapping is exact.
 //
 // [Walk] takes only what [Write] could have written: of the tar, all bytes that are not
-// content of a file are compared with the bytes that Write writes. One possibility would be
-// to list what is forbidden (links, devices, sparse files, odd PAX records, numbers in
-// base 256, …), but tar readers differ in what they make of those, and a list has holes.
+// content of a file are compared with the bytes that Write writes. A list of what is forbidden
+// (links, devices, sparse files, odd PAX records, numbers in base 256, …) would have holes,
+// because tar readers differ in what they make of those.
 //
 // # What was rejected
 //
@@ -72,7 +72,8 @@ const (
 // Limits of what is read. Go 1.26 has 11,518 files of 215 MB together, at 3:1.
 const (
 	maxFiles = 50_000
-	maxBytes = 4 << 30
+	maxBytes = 4 << 30  // of the tar
+	maxNames = 16 << 20 // of all names and their directories' names
 	maxRatio = 100      // of the inflated bytes to the compressed ones,
 	ratioMin = 64 << 20 // once so much has been inflated
 )

@@ -96,7 +96,7 @@ func TestNamesThatCannotBeTogether(t *testing.T) {
 		{"src/a", "src/a/b", false},
 		{"src/a/b", "src/a", false},
 	} {
-		s := make(seen)
+		s := &seen{entries: make(map[string]entry)}
 		if err := s.add(c.a); err != nil {
 			t.Fatal(err)
 		}

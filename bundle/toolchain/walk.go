@@ -46,7 +46,7 @@ func Walk(ctx context.Context, r io.Reader, version string, visit func(f File, c
 
 // walk visits the files of the tar and sums them.
 func walk(r io.Reader, visit func(File, io.Reader) error, sums *sums) error {
-	t := &tarReader{r: r, names: make(seen)}
+	t := newTarReader(r)
 	h := sha256.New()
 	for {
 		f, err := t.next()

@@ -149,6 +149,7 @@ func badTars() map[string][]byte {
 		"cut content":            full[:blockSize+2],
 		"cut padding":            full[:blockSize+100],
 		"full padding":           padded,
+		"deep directories":       tarOf(regular(strings.Repeat("a/", 7000) + "a")),
 		"endless long names":     bytes.Repeat(tarOf(&tar.Header{Typeflag: tar.TypeReg, Name: strings.Repeat("x", 600), Format: tar.FormatGNU})[:3*blockSize], 100),
 	}
 }

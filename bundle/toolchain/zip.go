@@ -21,7 +21,7 @@ func WriteZip(ctx context.Context, w io.Writer, layer io.ReaderAt, n int64, vers
 		return err
 	}
 	m := &members{layer: layer, n: n, z: newInflater()}
-	t := &tarReader{r: m, names: make(seen)}
+	t := newTarReader(m)
 	out := zip.NewWriter(w)
 	for {
 		if err := ctx.Err(); err != nil {
