@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -36,44 +37,33 @@ func copyBundle(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := checkFormat(c); err != nil {
-		return err
-	}
 	if c.Int("jobs") < 1 {
 		return usagef("--jobs is %d: at least one blob is copied at once", c.Int("jobs"))
 	}
-	places, err := parsePlaces(args...)
+	j, err := begin(c, args...)
 	if err != nil {
 		return err
 	}
-	if err := checkDestination(places[1]); err != nil {
+	defer j.show.close()
+	if err := checkDestination(j.places[1]); err != nil {
 		return err
 	}
-	opts, err := copyRegistries(c, places[0].Host, places[1].Host)
+	src, target, err := j.open(c.Context)
 	if err != nil {
 		return err
 	}
-	show, err := newDisplay(c)
-	if err != nil {
-		return err
-	}
-	defer show.close()
-	src, err := openSource(c, places[0], opts)
-	if err != nil {
-		return err
-	}
-	defer src.store.Close()
-	announce(c, src, show)
-	dst, tag, err := createDestination(c, places[1], opts)
+	defer src.Close()
+	j.announce(c.Context, src, target)
+	dst, tag, err := j.create(c.Context)
 	if err != nil {
 		return err
 	}
 	var count copyCount
-	desc, err := oci.Copy(c.Context, src.store, src.target, dst, tag, count.options(c.Int("jobs"), show))
+	desc, err := oci.Copy(c.Context, src, target, dst, tag, count.options(c.Int("jobs"), j.show))
 	if err := errors.Join(err, dst.Close()); err != nil {
-		return explain(err, places...)
+		return j.explain(err)
 	}
-	show.close()
+	j.show.close()
 	if c.String("format") == "json" {
 		return printJSON(c, count.result(desc))
 	}
@@ -83,23 +73,13 @@ func copyBundle(c *cli.Context) error {
 
 // announce tells the display how much there is to copy, where there is a display and what is
 // copied is a bundle. Anything else is copied as well, so errors are left to the copy.
-func announce(c *cli.Context, src *source, show display) {
-	if _, off := show.(silent); off {
+func (j *job) announce(ctx context.Context, src oci.Store, target string) {
+	if _, off := j.show.(silent); off {
 		return
 	}
-	if info, err := bundle.Inspect(c.Context, src.store, src.target); err == nil {
-		show.event(bundle.Event{Stage: "copy", TotalItems: info.Blobs, TotalBytes: info.Size})
+	if info, err := bundle.Inspect(ctx, src, target); err == nil {
+		j.show.event(bundle.Event{Stage: "copy", TotalItems: info.Blobs, TotalBytes: info.Size})
 	}
-}
-
-// copyRegistries returns the registry options, after a look that a password which is given
-// for one registry does not also go to another.
-func copyRegistries(c *cli.Context, src, dst string) (oci.Options, error) {
-	if c.String("username") != "" && src != "" && dst != "" && src != dst {
-		return oci.Options{}, withHint(usagef("copy: --username with two registries: the password would go to both"),
-			"use \"goferry login %s\" and \"goferry login %s\"", src, dst)
-	}
-	return registryOptions(c)
 }
 
 // copyCount counts what a copy did.

@@ -32,25 +32,18 @@ func inspect(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := checkFormat(c); err != nil {
-		return err
-	}
-	places, err := parsePlaces(args[0])
+	j, err := begin(c, args...)
 	if err != nil {
 		return err
 	}
-	registry, err := registryOptions(c)
+	store, target, err := j.open(c.Context)
 	if err != nil {
 		return err
 	}
-	src, err := openSource(c, places[0], registry)
+	defer store.Close()
+	info, err := bundle.Inspect(c.Context, store, target)
 	if err != nil {
-		return err
-	}
-	defer src.store.Close()
-	info, err := bundle.Inspect(c.Context, src.store, src.target)
-	if err != nil {
-		return explain(err, places...)
+		return j.explain(err)
 	}
 	if c.String("format") == "json" {
 		return printJSON(c, info)

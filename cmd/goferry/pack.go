@@ -43,58 +43,47 @@ func packCommand() *cli.Command {
 	}
 }
 
-func pack(c *cli.Context) (err error) {
+func pack(c *cli.Context) error {
 	if _, err := arguments(c); err != nil {
 		return err
 	}
 	if c.String("output") == "" {
 		return withHint(usagef("pack: -o is missing"), "say where the bundle goes, as in \"goferry pack -o oci:bundle\"")
 	}
-	if err := checkFormat(c); err != nil {
-		return err
-	}
-	dst, err := parsePlaces(c.String("output"))
-	if err != nil {
-		return err
-	}
-	if err := checkDestination(dst[0]); err != nil {
-		return err
-	}
 	opts, err := packOptions(c)
 	if err != nil {
 		return err
 	}
-	show, err := newDisplay(c)
+	j, err := begin(c, c.String("output"))
 	if err != nil {
 		return err
 	}
-	defer show.close()
-	opts.Progress, opts.Warn = show.event, func(text string) { tell(show, "warning", text) }
-
-	registry, err := registryOptions(c)
-	if err != nil {
+	defer j.show.close()
+	if err := checkDestination(j.places[0]); err != nil {
 		return err
 	}
-	store, tag, err := createDestination(c, dst[0], registry)
+	opts.Progress, opts.Warn = j.show.event, func(text string) { tell(j.show, "warning", text) }
+	store, tag, err := j.create(c.Context)
 	if err != nil {
 		return err
 	}
 	packed, err := bundle.Pack(c.Context, store, tag, opts)
 	if err := errors.Join(err, store.Close()); err != nil {
-		return explain(err, dst...)
+		return j.explain(err)
 	}
-	if !packed.Runnable && !c.Bool("quiet") {
-		tell(show, "", fmt.Sprintf("%d layers: written as an artifact of layers, not a runnable image (a runnable image has at most %d)",
-			packed.Layers, bundle.MaxImageLayers))
+	j.show.close()
+	return printPacked(c, packed)
+}
+
+func printPacked(c *cli.Context, p bundle.Packed) error {
+	if !p.Runnable && !c.Bool("quiet") {
+		tell(c.App.ErrWriter, "", fmt.Sprintf("%d layers: written as an artifact of layers, not a runnable image (a runnable image has at most %d)",
+			p.Layers, bundle.MaxImageLayers))
 	}
-	show.close()
 	if c.String("format") == "json" {
-		return printJSON(c, packedJSON{
-			packed.Descriptor.Digest, packed.Descriptor.MediaType, packed.Descriptor.Size,
-			packed.Runnable, packed.Layers, packed.Modules, packed.Bytes,
-		})
+		return printJSON(c, packedJSON{p.Descriptor.Digest, p.Descriptor.MediaType, p.Descriptor.Size, p.Runnable, p.Layers, p.Modules, p.Bytes})
 	}
-	_, err = fmt.Fprintln(c.App.Writer, packed.Descriptor.Digest)
+	_, err := fmt.Fprintln(c.App.Writer, p.Descriptor.Digest)
 	return err
 }
 
@@ -116,15 +105,8 @@ func packOptions(c *cli.Context) (bundle.PackOptions, error) {
 		Scope:     gomod.Scope(c.String("scope")),
 		Env:       os.Environ(),
 	}
-	switch opts.Scope {
-	case gomod.Build, gomod.Dev, gomod.All:
-	default:
-		return opts, usagef("unknown scope %q: it is build, dev or all", c.String("scope"))
-	}
-	for _, m := range opts.Modules {
-		if path, version, ok := strings.Cut(m, "@"); !ok || path == "" || version == "" {
-			return opts, withHint(usagef("module %q has no version", m), "write PATH@VERSION, as in golang.org/x/mod@latest")
-		}
+	if err := checkPackWords(opts); err != nil {
+		return opts, err
 	}
 	var err error
 	if opts.Dirs, err = projectDirs(c); err != nil {
@@ -146,6 +128,21 @@ func packOptions(c *cli.Context) (bundle.PackOptions, error) {
 	}
 	opts.CacheDir, err = cacheDir()
 	return opts, err
+}
+
+// checkPackWords finds words that cannot be meant.
+func checkPackWords(opts bundle.PackOptions) error {
+	switch opts.Scope {
+	case gomod.Build, gomod.Dev, gomod.All:
+	default:
+		return usagef("unknown scope %q: it is build, dev or all", string(opts.Scope))
+	}
+	for _, m := range opts.Modules {
+		if path, version, ok := strings.Cut(m, "@"); !ok || path == "" || version == "" {
+			return withHint(usagef("module %q has no version", m), "write PATH@VERSION, as in golang.org/x/mod@latest")
+		}
+	}
+	return nil
 }
 
 // projectDirs returns the directories of -C, else the one where the user is. The latter is

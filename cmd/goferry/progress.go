@@ -49,7 +49,7 @@ func newDisplay(c *cli.Context) (display, error) {
 		return &lines{Writer: w, every: 3 * time.Second, print: plainLine}, nil
 	case "json":
 		return &lines{Writer: w, every: 250 * time.Millisecond, print: jsonLine}, nil
-	case "off":
+	case "off", "": // a command without the flag shows nothing
 		return silent{w}, nil
 	}
 	return nil, usagef("unknown progress %q: it is auto, plain, json or off", mode)

@@ -30,9 +30,6 @@ func unpackCommand() *cli.Command {
 }
 
 func unpack(c *cli.Context) error {
-	if err := checkFormat(c); err != nil {
-		return err
-	}
 	if c.Bool("rollback") {
 		return rollback(c)
 	}
@@ -52,33 +49,21 @@ func unpack(c *cli.Context) error {
 	default:
 		return usagef("unpack: %d platforms: a directory is for one", len(only))
 	}
-	places, err := parsePlaces(args[0])
+	j, err := begin(c, args[0])
 	if err != nil {
 		return err
 	}
-	registry, err := registryOptions(c)
+	defer j.show.close()
+	verified, store, err := j.verify(c.Context, bundle.VerifyOptions{})
 	if err != nil {
 		return err
 	}
-	show, err := newDisplay(c)
-	if err != nil {
-		return err
-	}
-	defer show.close()
-	src, err := openSource(c, places[0], registry)
-	if err != nil {
-		return err
-	}
-	defer src.store.Close()
-	verified, err := bundle.Verify(c.Context, src.store, src.target, bundle.VerifyOptions{Progress: show.event})
-	if err != nil {
-		return explain(err, places...)
-	}
+	defer store.Close()
 	unpacked, err := bundle.Unpack(c.Context, verified, args[1], opts)
 	if err != nil {
-		return explain(err, places...)
+		return j.explain(err)
 	}
-	show.close()
+	j.show.close()
 	return printUnpacked(c, unpacked)
 }
 
@@ -99,6 +84,9 @@ func printUnpacked(c *cli.Context, u *bundle.Unpacked) error {
 }
 
 func rollback(c *cli.Context) error {
+	if err := checkFormat(c); err != nil {
+		return err
+	}
 	args, err := arguments(c, "DIR")
 	if err != nil {
 		return err

@@ -32,41 +32,26 @@ func verify(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := checkFormat(c); err != nil {
-		return err
-	}
 	only, err := platforms(c)
 	if err != nil {
 		return err
 	}
-	places, err := parsePlaces(args[0])
+	j, err := begin(c, args...)
 	if err != nil {
 		return err
 	}
-	registry, err := registryOptions(c)
+	defer j.show.close()
+	verified, store, err := j.verify(c.Context, bundle.VerifyOptions{Platforms: only})
 	if err != nil {
 		return err
 	}
-	show, err := newDisplay(c)
-	if err != nil {
-		return err
-	}
-	defer show.close()
-	src, err := openSource(c, places[0], registry)
-	if err != nil {
-		return err
-	}
-	defer src.store.Close()
-	verified, err := bundle.Verify(c.Context, src.store, src.target, bundle.VerifyOptions{Platforms: only, Progress: show.event})
-	if err != nil {
-		return explain(err, places...)
-	}
+	defer store.Close()
 	report, err := verified.Check(c.Context)
-	show.close()
+	j.show.close()
 	if report != nil {
 		err = errors.Join(err, printReport(c, report, err == nil))
 	}
-	return explain(err, places...)
+	return j.explain(err)
 }
 
 // printReport prints JSON whatever was found, and text only where all is well: the text of

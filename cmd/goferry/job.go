@@ -1,0 +1,101 @@
+package main
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/goferry/goferry/bundle"
+	"github.com/goferry/goferry/oci"
+)
+
+// A job is what every command on bundles has in common: where they are, how to reach them,
+// and what is shown meanwhile.
+type job struct {
+	places   []place
+	registry oci.Options
+	show     display
+}
+
+// begin makes a job of the flags and the references. It finds all mistakes that can be found
+// before anything is opened. The caller closes the job's display.
+func begin(c *cli.Context, refs ...string) (*job, error) {
+	if err := checkFormat(c); err != nil {
+		return nil, err
+	}
+	places, err := parsePlaces(refs...)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPassword(c, places); err != nil {
+		return nil, err
+	}
+	registry, err := registryOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	show, err := newDisplay(c)
+	if err != nil {
+		return nil, err
+	}
+	return &job{places, registry, show}, nil
+}
+
+// checkPassword sees to it that a password which is given for one registry does not also go
+// to another.
+func checkPassword(c *cli.Context, places []place) error {
+	var host string
+	for _, p := range places {
+		if c.String("username") != "" && host != "" && p.Host != "" && p.Host != host {
+			return withHint(usagef("%s: --username with two registries: the password would go to both", c.Command.Name),
+				"use \"goferry login %s\" and \"goferry login %s\"", host, p.Host)
+		}
+		host = cmp.Or(host, p.Host)
+	}
+	return nil
+}
+
+// open opens the store of the job's first place, and returns it with what the bundle is
+// called there. The caller closes it.
+func (j *job) open(ctx context.Context) (oci.Store, string, error) {
+	store, err := oci.Open(ctx, j.places[0].Reference, j.registry)
+	if err != nil {
+		return nil, "", j.explain(err)
+	}
+	target, err := readTarget(ctx, store, j.places[0].Reference)
+	if err != nil {
+		store.Close()
+		return nil, "", j.explain(err)
+	}
+	return store, target, nil
+}
+
+// create opens or makes the store of the job's last place, and returns it with the tag to
+// write. The caller closes it.
+func (j *job) create(ctx context.Context) (oci.Store, string, error) {
+	p := j.places[len(j.places)-1]
+	store, err := oci.Create(ctx, p.Reference, j.registry)
+	if err != nil {
+		return nil, "", j.explain(err)
+	}
+	return store, cmp.Or(p.Tag, defaultTag), nil
+}
+
+// verify opens the bundle and settles what it is. The caller closes the store.
+func (j *job) verify(ctx context.Context, opts bundle.VerifyOptions) (*bundle.Verified, oci.Store, error) {
+	store, target, err := j.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	opts.Progress = j.show.event
+	verified, err := bundle.Verify(ctx, store, target, opts)
+	if err != nil {
+		store.Close()
+		return nil, nil, j.explain(err)
+	}
+	return verified, store, nil
+}
+
+// explain is [explain] for the job's places.
+func (j *job) explain(err error) error { return explain(err, j.places) }
