@@ -1,6 +1,7 @@
 package gomod
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -198,8 +199,8 @@ func (r round) list(ctx context.Context, others ...round) error {
 	if err := writeNew(r.sumFile(), sums); err != nil {
 		return err
 	}
-	out, err := r.run(ctx, []string{"list", "-m"}, "-mod=readonly", "-json", "all")
-	if err != nil {
+	out, err := r.run(ctx, []string{"list", "-m"}, "-e", "-mod=readonly", "-json", "all")
+	if err != nil || bytes.Contains(out.stdout, []byte("missing go.sum entry")) {
 		out, err = r.run(ctx, []string{"list", "-m"}, "-e", "-json", "all")
 	}
 	if err == nil {
@@ -276,19 +277,24 @@ func (s *set) addWritten(name string) error {
 
 // raise takes the go and toolchain lines of a go.mod file into account.
 func (s *set) raise(name string, data []byte) error {
-	f, err := modfile.ParseLax(name, data, nil)
+	f, err := modfile.Parse(name, data, nil)
 	if err != nil {
 		return err
 	}
-	if f.Go != nil {
-		s.raiseTo("go" + f.Go.Version)
-	}
-	if f.Toolchain != nil {
-		s.raiseTo(f.Toolchain.Name)
-	}
+	s.raiseLines(f.Go, f.Toolchain)
 	return nil
 }
 
+func (s *set) raiseLines(goLine *modfile.Go, toolchain *modfile.Toolchain) {
+	if goLine != nil {
+		s.raiseTo("go" + goLine.Version)
+	}
+	if toolchain != nil {
+		s.raiseTo(toolchain.Name)
+	}
+}
+
+// raiseTo passes over "default", and whatever else is no version.
 func (s *set) raiseTo(v string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,13 +17,7 @@ import (
 // it reads no packages, and in the user's own it would trust, and write,
 // the go.sum files.
 func (g *goCommand) captureWorkspace(ctx context.Context, w workspace, name string, scope Scope, s *set) error {
-	data, err := os.ReadFile(w.file)
-	if err != nil {
-		return fmt.Errorf("capture: %w", err)
-	}
-	if err := s.raise(w.file, data); err != nil {
-		return fmt.Errorf("capture: %w", err)
-	}
+	s.raiseLines(w.work.Go, w.work.Toolchain)
 	work, required, err := g.copyWorkspace(w, name)
 	if err != nil {
 		return err
