@@ -19,7 +19,7 @@ import (
 //
 // content is valid until visit returns; what visit does not read is read all the same.
 // What visit saw is proven only when Walk has returned without an error. An error of visit
-// is returned as it is.
+// is returned as it is. Walk waits for a Read of r that has begun, also when ctx ends.
 func Walk(ctx context.Context, r io.Reader, version string, visit func(f File, content io.Reader) error) (Layer, error) {
 	if _, _, _, err := ParseVersion(version); err != nil {
 		return Layer{}, err
