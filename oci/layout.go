@@ -25,15 +25,16 @@ type layout struct {
 	dir  string
 	root *os.Root
 
-	madeDir bool // by this store, and to be removed again if nothing is tagged
-	made    bool // the directory was there, but no layout in it
+	madeDir   bool // by this store, and removed again if nothing is tagged
+	made      bool // the same for the layout in it
+	lockFlags int  // os.O_CREATE while it is made
 
 	mu       sync.Mutex
 	staging  *staging                   // nil until the first write
 	proven   map[digest.Digest]int64    // size of blobs that this store has written or hashed
 	unsynced map[digest.Digest]struct{} // of these, the ones that may not be durable
 	pending  []referrer                 // pushed, and not yet in index.json
-	index    *index                     // as read from indexInfo
+	index    *index                     // as read when index.json was indexAt
 	indexAt  os.FileInfo
 }
 

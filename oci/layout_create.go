@@ -23,6 +23,7 @@ func createLayout(ctx context.Context, dir string) (*layout, error) {
 		return nil, local(err)
 	}
 	l.madeDir = errors.Is(statErr, fs.ErrNotExist)
+	l.lockFlags = os.O_CREATE
 	if err := l.create(ctx); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("create %s: %w", dir, local(err))
@@ -31,14 +32,14 @@ func createLayout(ctx context.Context, dir string) (*layout, error) {
 }
 
 func (l *layout) create(ctx context.Context) error {
-	if _, err := l.root.Lstat(layoutFile); err == nil {
-		if data, err := l.readFile(layoutFile, maxDocument); err != nil || len(data) > 0 {
-			return l.check()
+	if _, err := l.root.Lstat(layoutFile); err != nil {
+		if err := l.checkEmpty(); err != nil {
+			return err
 		}
-	} else if err := l.checkEmpty(); err != nil {
-		return err
 	}
-	return l.stage(ctx, l.fill)
+	err := l.stage(ctx, l.fill)
+	l.lockFlags = 0
+	return err
 }
 
 // checkEmpty keeps a layout from being spread over somebody's project.
@@ -55,12 +56,15 @@ func (l *layout) checkEmpty() error {
 	return nil
 }
 
-// fill makes the layout, under its lock. The file oci-layout comes first because it is the lock,
+// fill makes the layout if there is none, under its lock. The file oci-layout comes first because it is the lock,
 // and gets its content last because that makes the layout one.
 func (l *layout) fill(lockFile *os.File) error {
 	info, err := lockFile.Stat()
-	if err != nil || info.Size() > 0 {
-		return err // another process was quicker
+	if err != nil {
+		return err
+	}
+	if info.Size() > 0 {
+		return l.check()
 	}
 	l.made = true
 	if err := l.root.MkdirAll(blobDir, 0o755); err != nil {

@@ -31,18 +31,13 @@ type staging struct {
 }
 
 // stage makes l.staging if need be, under the layout's lock, and calls then before the lock is given back.
+// The lock is on the file oci-layout: it is in every layout, and is never replaced.
 func (l *layout) stage(ctx context.Context, then func(lockFile *os.File) error) error {
-	f, err := l.root.OpenFile(layoutFile, os.O_RDWR|os.O_CREATE|openFlags, 0o644)
-	if errors.Is(err, fs.ErrPermission) {
-		f, err = l.root.OpenFile(layoutFile, os.O_RDONLY|openFlags, 0) // another tool's file; a lock needs no more
-	}
+	f, err := l.lockLayout(ctx)
 	if err != nil {
-		return local(err)
+		return err
 	}
 	defer f.Close()
-	if err := lock(ctx, f); err != nil {
-		return fmt.Errorf("lock %s: %w", layoutFile, err)
-	}
 	defer unlock(f)
 	l.mu.Lock()
 	if l.staging == nil {
@@ -54,6 +49,29 @@ func (l *layout) stage(ctx context.Context, then func(lockFile *os.File) error) 
 		return err
 	}
 	return then(f)
+}
+
+// lockLayout returns the locked file oci-layout.
+func (l *layout) lockLayout(ctx context.Context) (*os.File, error) {
+	for {
+		f, err := l.root.OpenFile(layoutFile, l.lockFlags|os.O_RDWR|openFlags, 0o644)
+		if errors.Is(err, fs.ErrPermission) {
+			f, err = l.root.OpenFile(layoutFile, os.O_RDONLY|openFlags, 0) // another user's file; a lock needs no more
+		}
+		if err != nil {
+			return nil, local(err)
+		}
+		if err := lock(ctx, f); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", layoutFile, err)
+		}
+		// Who made the layout may have removed it again while this process waited for the lock.
+		locked, err := f.Stat()
+		if at, atErr := l.root.Lstat(layoutFile); err == nil && atErr == nil && os.SameFile(locked, at) {
+			return f, nil
+		}
+		f.Close()
+	}
 }
 
 func newStaging(root *os.Root) (*staging, error) {

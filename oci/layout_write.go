@@ -60,20 +60,30 @@ func readAll(ctx context.Context, r io.Reader, desc ocispec.Descriptor) ([]byte,
 func (l *layout) Ingest(ctx context.Context) (BlobWriter, error) { return l.ingest(ctx) }
 
 func (l *layout) ingest(ctx context.Context) (*blobWriter, error) {
-	l.mu.Lock()
-	st := l.staging
-	l.mu.Unlock()
-	if st == nil {
-		if err := l.stage(ctx, func(*os.File) error { return l.root.MkdirAll(blobDir, 0o755) }); err != nil {
-			return nil, fmt.Errorf("%s: %w", l.dir, local(err))
-		}
-		return l.ingest(ctx)
+	st, err := l.staged(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", l.dir, local(err))
 	}
 	f, name, err := st.create()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", l.dir, err)
 	}
 	return &blobWriter{layout: l, ctx: ctx, file: f, name: name, hash: sha256.New()}, nil
+}
+
+// staged is l.staging, made on the first write.
+func (l *layout) staged(ctx context.Context) (st *staging, err error) {
+	l.mu.Lock()
+	st = l.staging
+	l.mu.Unlock()
+	if st != nil {
+		return st, nil
+	}
+	err = l.stage(ctx, func(*os.File) error {
+		st = l.staging
+		return l.root.MkdirAll(blobDir, 0o755)
+	})
+	return st, err
 }
 
 type blobWriter struct {
