@@ -19,40 +19,50 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 		return args, nil
 	}
 	cmd := app.Command(args[1])
-	if cmd == nil {
-		if strings.HasPrefix(args[1], "-") && !slices.Contains(helpFlags, args[1]) {
-			return nil, unknownRootFlag(app, args[1])
-		}
+	switch {
+	case cmd != nil:
+	case strings.HasPrefix(args[1], "-") && !slices.Contains(helpFlags, args[1]):
+		return nil, unknownRootFlag(app, args[1])
+	default:
 		return args, nil
 	}
-	var flags, rest []string
-	for i := 2; i < len(args); i++ {
-		arg := args[i]
-		if arg == "--" {
-			rest = append(rest, args[i+1:]...)
-			break
-		}
-		if arg == "-" || !strings.HasPrefix(arg, "-") {
-			rest = append(rest, arg)
+	flags, rest, err := separate(cmd, args[2:])
+	if err != nil {
+		return nil, err
+	}
+	if slices.Equal(flags, []string{"--help"}) {
+		return []string{args[0], args[1], "--help"}, nil // the library would take an argument beside it for a topic
+	}
+	return slices.Concat(args[:2], flags, []string{"--"}, rest), nil
+}
+
+// separate returns the flags of cmd, with their values, and the rest of the words. Where help
+// is asked for that is the only flag.
+func separate(cmd *cli.Command, words []string) (flags, rest []string, err error) {
+	for i := 0; i < len(words); i++ {
+		word := words[i]
+		switch {
+		case word == "--":
+			return flags, append(rest, words[i+1:]...), nil
+		case slices.Contains(helpFlags, word):
+			return []string{"--help"}, nil, nil
+		case word == "-" || !strings.HasPrefix(word, "-"):
+			rest = append(rest, word)
 			continue
 		}
-		if slices.Contains(helpFlags, arg) {
-			return []string{args[0], args[1], "--help"}, nil // the library would take an argument beside it for a topic
-		}
-		takesValue, err := checkFlag(cmd, arg)
+		flags = append(flags, word)
+		takesValue, err := checkFlag(cmd, word)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		flags = append(flags, arg)
 		if takesValue {
-			if i++; i == len(args) {
-				return nil, usagef("flag %s needs a value", arg)
+			if i++; i == len(words) {
+				return nil, nil, usagef("flag %s needs a value", word)
 			}
-			flags = append(flags, args[i])
+			flags = append(flags, words[i])
 		}
 	}
-	arranged := append([]string{args[0], args[1]}, flags...)
-	return append(append(arranged, "--"), rest...), nil
+	return flags, rest, nil
 }
 
 func unknownRootFlag(app *cli.App, arg string) error {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goferry/goferry/bundle"
 	"github.com/goferry/goferry/bundle/gomod"
@@ -90,19 +91,16 @@ func tell(w io.Writer, kind, text string) {
 // space escaped. Bundles and registries are not trusted with the terminal: escape sequences
 // and characters that reorder text could make one line look like another.
 func printable(s string) string {
-	if !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) || r == '\uFFFD' }) {
-		return s
-	}
 	var b strings.Builder
-	for i, r := range s {
-		switch {
-		case r == '\uFFFD':
-			b.WriteString(strings.Trim(strconv.QuoteToASCII(s[i:i+1]), `"`)) // a byte that is not UTF-8
-		case strconv.IsPrint(r):
-			b.WriteRune(r)
-		default:
-			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if strconv.IsPrint(r) && (r != utf8.RuneError || n > 1) {
+			b.WriteString(s[:n])
+		} else {
+			quoted := strconv.Quote(s[:n])
+			b.WriteString(quoted[1 : len(quoted)-1])
 		}
+		s = s[n:]
 	}
 	return b.String()
 }

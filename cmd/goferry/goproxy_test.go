@@ -62,11 +62,6 @@ func serveModules(env *testscript.Env) error {
 	}
 	env.Defer(proxy.Close)
 
-	target, err := url.Parse(proxy.URL)
-	if err != nil {
-		return err
-	}
-	target.Path = ""
 	signer, verifier := sumdbKeys()
 	db := sumdb.NewTestServer(signer, func(path, version string) ([]byte, error) {
 		if strings.Contains(string(forged), path+" "+version) {
@@ -77,15 +72,29 @@ func serveModules(env *testscript.Env) error {
 	if err := fill(db, dir); err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/mod/", httputil.NewSingleHostReverseProxy(target))
-	mux.Handle("/mod/sumdb/"+sumdbName+"/", http.StripPrefix("/mod/sumdb/"+sumdbName, sumdb.NewServer(db)))
-	mux.HandleFunc("/mod/sumdb/"+sumdbName+"/supported", func(http.ResponseWriter, *http.Request) {})
-	server := httptest.NewServer(mux)
+	handler, err := both(proxy.URL, sumdb.NewServer(db))
+	if err != nil {
+		return err
+	}
+	server := httptest.NewServer(handler)
 	env.Defer(server.Close)
 	env.Setenv("GOPROXY", server.URL+"/mod")
 	env.Setenv("GOSUMDB", verifier)
 	return nil
+}
+
+// both serves the proxy, and below it the checksum database, as proxies do.
+func both(proxy string, db http.Handler) (http.Handler, error) {
+	target, err := url.Parse(proxy)
+	if err != nil {
+		return nil, err
+	}
+	target.Path = ""
+	mux := http.NewServeMux()
+	mux.Handle("/mod/", httputil.NewSingleHostReverseProxy(target))
+	mux.Handle("/mod/sumdb/"+sumdbName+"/", http.StripPrefix("/mod/sumdb/"+sumdbName, db))
+	mux.HandleFunc("/mod/sumdb/"+sumdbName+"/supported", func(http.ResponseWriter, *http.Request) {})
+	return mux, nil
 }
 
 // fill records every module in order of its name, so that the tree does not depend on who

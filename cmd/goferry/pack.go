@@ -69,6 +69,9 @@ func pack(c *cli.Context) error {
 	}
 	packed, err := bundle.Pack(c.Context, store, tag, opts)
 	if err := errors.Join(err, store.Close()); err != nil {
+		if errors.Is(err, bundle.ErrMismatch) {
+			return withHint(err, "see with \"go mod verify\" whether the module cache was changed")
+		}
 		return j.explain(err)
 	}
 	j.show.close()

@@ -41,31 +41,12 @@ func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+		Setup:         func(env *testscript.Env) error { return setup(env, gocache) },
 		Condition: func(cond string) (bool, error) {
 			if cond != "root" {
 				return false, fmt.Errorf("unknown condition %q", cond)
 			}
 			return os.Getuid() == 0, nil
-		},
-		Setup: func(env *testscript.Env) error {
-			env.Values["world"] = new(world)
-			for name, value := range map[string]string{
-				"HOME":          filepath.Join(env.WorkDir, "home"),
-				"DOCKER_CONFIG": filepath.Join(env.WorkDir, "docker"),
-				"GOFERRY_CACHE": filepath.Join(env.WorkDir, "cache"),
-				"GOPATH":        filepath.Join(env.WorkDir, "gopath"),
-				"GOCACHE":       gocache,
-				"GOENV":         "off",
-				"GOFLAGS":       "-modcacherw",
-				"GOTOOLCHAIN":   "local",
-				"GOTELEMETRY":   "off",
-				"GOOS":          runtime.GOOS,
-				"GOARCH":        runtime.GOARCH,
-				"NO_PROXY":      "127.0.0.1,localhost",
-			} {
-				env.Setenv(name, value)
-			}
-			return serveModules(env)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":       exits,
@@ -77,6 +58,28 @@ func TestScript(t *testing.T) {
 			"empty":       empty,
 		},
 	})
+}
+
+// setup gives a script an environment in which nothing is the user's but the build cache.
+func setup(env *testscript.Env, gocache string) error {
+	env.Values["world"] = new(world)
+	for name, value := range map[string]string{
+		"HOME":          filepath.Join(env.WorkDir, "home"),
+		"DOCKER_CONFIG": filepath.Join(env.WorkDir, "docker"),
+		"GOFERRY_CACHE": filepath.Join(env.WorkDir, "cache"),
+		"GOPATH":        filepath.Join(env.WorkDir, "gopath"),
+		"GOCACHE":       gocache,
+		"GOENV":         "off",
+		"GOFLAGS":       "-modcacherw",
+		"GOTOOLCHAIN":   "local",
+		"GOTELEMETRY":   "off",
+		"GOOS":          runtime.GOOS,
+		"GOARCH":        runtime.GOARCH,
+		"NO_PROXY":      "127.0.0.1,localhost",
+	} {
+		env.Setenv(name, value)
+	}
+	return serveModules(env)
 }
 
 // A world is what the commands of one script share.
