@@ -68,9 +68,12 @@ func (g *goCommand) captureModules(ctx context.Context, c *Captured, opts Option
 // captureMain adds to s what one main module needs. The go commands run side
 // by side, each with a go.mod of its own; list waits for the sums of the others.
 func (g *goCommand) captureMain(ctx context.Context, m mainModule, name string, scope Scope, s *set) error {
-	if err := s.raise(m.dir, m.file); err != nil {
-		return fmt.Errorf("capture %s: %w", m.name, err)
+	f, err := modfile.Parse(m.name+"/go.mod", m.file, nil)
+	if err != nil {
+		return fmt.Errorf("capture: %w", err)
 	}
+	s.raiseLines(f.Go, f.Toolchain)
+	s.addRequired(f)
 	start := func(step string) round {
 		return round{g: g, main: m, modfile: g.path(name, step, "go.mod"), set: s}
 	}
@@ -83,7 +86,7 @@ func (g *goCommand) captureMain(ctx context.Context, m mainModule, name string, 
 	if scope == All {
 		group.Go(func() error { return start("all").downloadAll(groupCtx) })
 	}
-	err := group.Wait()
+	err = group.Wait()
 	if err == nil && scope != Build {
 		err = start("list").list(ctx, download, tidy)
 	}
@@ -242,6 +245,23 @@ func (s *set) addList(g *goCommand, out output) error {
 		}
 	}
 	return nil
+}
+
+// addRequired adds the .mod files of the versions that go.mod names: where it
+// is untidy, the go command reads those before it selects others.
+func (s *set) addRequired(f *modfile.File) {
+	aside := map[module.Version]bool{} // replaced or excluded
+	for _, r := range f.Replace {
+		aside[r.Old] = true
+	}
+	for _, e := range f.Exclude {
+		aside[e.Mod] = true
+	}
+	for _, r := range f.Require {
+		if !aside[r.Mod] && !aside[module.Version{Path: r.Mod.Path}] {
+			s.add(s.mods, r.Mod)
+		}
+	}
 }
 
 func (s *set) add(to map[module.Version]bool, mods ...module.Version) {

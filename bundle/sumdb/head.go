@@ -80,7 +80,7 @@ func (db *DB) headFor(id int64, own []byte) (head, error) {
 			return h, nil
 		}
 	}
-	return head{}, fmt.Errorf("no signed tree head of %s covers record %d", db.name, id)
+	return head{}, fmt.Errorf("%w: no signed tree head covers record %d", ErrSecurity, id)
 }
 
 // remember keeps the head for later runs, if it is the newest yet.

@@ -52,12 +52,14 @@ func (o *lookupOps) ReadRemote(path string) ([]byte, error) {
 func (o *lookupOps) rewrite(name string, data []byte) ([]byte, error) {
 	r, own, err := parseLookup(data)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrSecurity, err)
 	}
 	// A proxy could answer with the record of another module.
-	if path, version, err := recordModule(r.text); err != nil {
-		return nil, err
-	} else if own, err := lookupFile(path, version); err != nil || own != name {
+	path, version, err := recordModule(r.text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSecurity, err)
+	}
+	if of, err := lookupFile(path, version); err != nil || of != name {
 		return nil, fmt.Errorf("%w: %s is the record of %s@%s", ErrSecurity, name, path, version)
 	}
 	h, err := o.db.headFor(r.id, own)
