@@ -28,7 +28,7 @@
 // flags at the first argument, which would make "goferry pack DIR -o REF" a silent
 // mistake, so args.go puts the flags in front first. One possibility would be to use a
 // library that permutes, but then help, completion and flag values would still be ours to
-// write, and this is thirty lines.
+// write, and this is two short functions.
 //
 // The first interrupt cancels the command, which removes what is half done and exits 130;
 // the second one kills it.
