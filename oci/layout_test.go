@@ -2,7 +2,6 @@ package oci
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -341,116 +340,6 @@ func pushAgain(t *testing.T, dir string, root ocispec.Descriptor, referrers ...o
 	}
 	mustTag(t, s, root, "v1")
 	mustClose(t, s)
-}
-
-func mustCreate(t testing.TB, dir string) Store {
-	t.Helper()
-	s, err := Create(context.Background(), Reference{Transport: TransportLayout, Path: dir}, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func mustOpen(t testing.TB, dir string) Store {
-	t.Helper()
-	s, err := Open(context.Background(), Reference{Transport: TransportLayout, Path: dir}, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func mustClose(t testing.TB, s Store) {
-	t.Helper()
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func mustPush(t testing.TB, s Store, desc ocispec.Descriptor, data []byte) {
-	t.Helper()
-	if err := s.Push(context.Background(), desc, bytes.NewReader(data)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func mustTag(t testing.TB, s Store, desc ocispec.Descriptor, target string) {
-	t.Helper()
-	if err := s.Tag(context.Background(), desc, target); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func fetchAll(t testing.TB, s Store, desc ocispec.Descriptor) []byte {
-	t.Helper()
-	data, err := content.FetchAll(context.Background(), s, desc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
-func pushJSON(t testing.TB, s Store, mediaType string, v any) ocispec.Descriptor {
-	t.Helper()
-	data, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	desc := content.NewDescriptorFromBytes(mediaType, data)
-	mustPush(t, s, desc, data)
-	return desc
-}
-
-// pushBundle pushes an index of one manifest for each platform, with a layer they share and one of their own.
-func pushBundle(t testing.TB, s Store, platforms ...string) ocispec.Descriptor {
-	t.Helper()
-	shared, sharedID := pushLayer(t, s, "shared")
-	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
-	for _, p := range platforms {
-		goos, arch, _ := strings.Cut(p, "/")
-		platform := ocispec.Platform{OS: goos, Architecture: arch}
-		own, ownID := pushLayer(t, s, p)
-		config := pushJSON(t, s, ocispec.MediaTypeImageConfig, ocispec.Image{
-			Platform: platform,
-			RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{ownID, sharedID}},
-		})
-		m := pushJSON(t, s, ocispec.MediaTypeImageManifest, ocispec.Manifest{
-			Versioned: specs.Versioned{SchemaVersion: 2},
-			MediaType: ocispec.MediaTypeImageManifest,
-			Config:    config,
-			Layers:    []ocispec.Descriptor{own, shared},
-		})
-		m.Platform = &platform
-		index.Manifests = append(index.Manifests, m)
-	}
-	return pushJSON(t, s, ocispec.MediaTypeImageIndex, index)
-}
-
-func pushReferrer(t testing.TB, s Store, subject ocispec.Descriptor, text string) ocispec.Descriptor {
-	t.Helper()
-	config := ocispec.DescriptorEmptyJSON
-	config.Data = nil
-	mustPush(t, s, config, []byte("{}"))
-	blob := content.NewDescriptorFromBytes("application/vnd.test", []byte(text))
-	mustPush(t, s, blob, []byte(text))
-	return pushJSON(t, s, ocispec.MediaTypeImageManifest, ocispec.Manifest{
-		Versioned:    specs.Versioned{SchemaVersion: 2},
-		MediaType:    ocispec.MediaTypeImageManifest,
-		ArtifactType: "application/vnd.test",
-		Config:       config,
-		Layers:       []ocispec.Descriptor{blob},
-		Subject:      &subject,
-	})
-}
-
-func manifestsOf(t testing.TB, s Store, index ocispec.Descriptor) []ocispec.Descriptor {
-	t.Helper()
-	var ix ocispec.Index
-	if _, err := FetchDocument(context.Background(), s, index, &ix); err != nil {
-		t.Fatal(err)
-	}
-	return ix.Manifests
 }
 
 // tree is every file of dir with its mode, size and time.

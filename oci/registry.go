@@ -70,24 +70,6 @@ func (r *repository) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.Rea
 	return &download{ReadCloser: rc, ctx: ctx, repo: r, desc: desc}, nil
 }
 
-type download struct {
-	io.ReadCloser
-	ctx  context.Context
-	repo *repository
-	desc ocispec.Descriptor
-}
-
-func (d *download) Read(p []byte) (int, error) {
-	n, err := d.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		if d.ctx.Err() != nil {
-			return n, d.ctx.Err()
-		}
-		err = mark(ErrNetwork, fmt.Errorf("%s: blob %s breaks off: %w", d.repo, d.desc.Digest, err))
-	}
-	return n, err
-}
-
 // Exists asks with HEAD. A manifest that a policy of the registry hides is as good as not there: it is pushed again.
 func (r *repository) Exists(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
 	ctx = r.scope(ctx)

@@ -1,0 +1,114 @@
+package oci
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/content"
+)
+
+// referrer is a manifest that says it belongs to another.
+type referrer struct {
+	desc    ocispec.Descriptor // with artifactType and annotations, as referrers are listed
+	subject digest.Digest
+}
+
+func referrerOf(desc ocispec.Descriptor, data []byte) (referrer, bool) {
+	var doc document
+	if json.Unmarshal(data, &doc) != nil || doc.Subject == nil || !validDigest(doc.Subject.Digest) {
+		return referrer{}, false
+	}
+	d := bare(desc)
+	d.Annotations = doc.Annotations
+	d.ArtifactType = doc.ArtifactType
+	if d.ArtifactType == "" && doc.Config != nil {
+		d.ArtifactType = doc.Config.MediaType
+	}
+	return referrer{d, doc.Subject.Digest}, true
+}
+
+// fallbackTag is the tag under which registries without a referrers API, and regctl in layouts, look for referrers.
+func fallbackTag(subject digest.Digest) string { return "sha256-" + subject.Encoded() }
+
+// predecessors are the entries whose subject is desc, and the members of its fallback tag.
+func (ix *index) predecessors(ctx context.Context, s content.Fetcher, desc ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	ix.mu.Lock()
+	if ix.referrers == nil {
+		ix.referrers = ix.scan(ctx, s)
+	}
+	found := slices.Clone(ix.referrers[desc.Digest])
+	ix.mu.Unlock()
+	members, err := ix.fallbackMembers(ctx, s, desc.Digest)
+	if err != nil {
+		return nil, err
+	}
+	return sortDescriptors(append(found, members...)), ctx.Err()
+}
+
+// scan reads all entries for their subjects. An entry that cannot be read has none: it may belong to anything.
+func (ix *index) scan(ctx context.Context, s content.Fetcher) map[digest.Digest][]ocispec.Descriptor {
+	referrers := map[digest.Digest][]ocispec.Descriptor{}
+	for _, e := range ix.Manifests {
+		if !isManifest(e.MediaType) {
+			continue
+		}
+		data, err := fetchBytes(ctx, s, e)
+		if ctx.Err() != nil {
+			return nil // scan again when somebody waits for it
+		}
+		if err != nil {
+			continue
+		}
+		if r, ok := referrerOf(e, data); ok {
+			referrers[r.subject] = append(referrers[r.subject], r.desc)
+		}
+	}
+	return referrers
+}
+
+func (ix *index) fallbackMembers(ctx context.Context, s content.Fetcher, subject digest.Digest) ([]ocispec.Descriptor, error) {
+	tag := fallbackTag(subject)
+	desc, ok, err := ix.lookup(tag)
+	if err != nil || !ok || desc.Digest == subject {
+		return nil, err
+	}
+	var members ocispec.Index
+	if _, err := FetchDocument(ctx, s, desc, &members); err != nil {
+		return nil, fmt.Errorf("referrers %s: %w", tag, err)
+	}
+	return members.Manifests, nil
+}
+
+// addReferrers lists what a referrer needs to be found by every kind of reader: itself, untagged, and as
+// a member of the fallback tag. The fallback indexes that this makes go through push.
+func (ix *index) addReferrers(ctx context.Context, s content.Fetcher, referrers []referrer, push func(ocispec.Descriptor, []byte) error) error {
+	bySubject := map[digest.Digest][]ocispec.Descriptor{}
+	for _, r := range referrers {
+		ix.set(bare(r.desc), string(r.desc.Digest))
+		bySubject[r.subject] = append(bySubject[r.subject], r.desc)
+	}
+	for _, subject := range slices.Sorted(maps.Keys(bySubject)) {
+		members, err := ix.fallbackMembers(ctx, s, subject)
+		if err != nil {
+			return err
+		}
+		fallback := newIndex().Index
+		fallback.Manifests = sortDescriptors(append(members, bySubject[subject]...))
+		data, err := json.Marshal(fallback)
+		if err != nil {
+			return err
+		}
+		desc := content.NewDescriptorFromBytes(ocispec.MediaTypeImageIndex, data)
+		if err := push(desc, data); err != nil {
+			return err
+		}
+		ix.set(desc, fallbackTag(subject))
+	}
+	ix.referrers = nil
+	return nil
+}
