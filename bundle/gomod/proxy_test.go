@@ -58,6 +58,7 @@ type bench struct {
 	root         string
 	proxy, cache string
 	gonoproxy    string
+	flags        string // more of GOFLAGS
 	warnings     []string
 }
 
@@ -159,7 +160,7 @@ func (b *bench) env() []string {
 		"SystemRoot=" + os.Getenv("SystemRoot"), "GOENV=off", "GOTELEMETRY=off",
 		"GOPROXY=" + b.proxy, "GOSUMDB=off", "GOMODCACHE=" + b.cache, "GOVCS=*:off",
 		"GOPATH=" + filepath.Join(b.root, "gopath"), "GOCACHE=" + filepath.Join(b.root, "gocache"),
-		"GOTOOLCHAIN=local", "GOFLAGS=-modcacherw",
+		"GOTOOLCHAIN=local", "GOFLAGS=-modcacherw" + b.flags,
 	}
 	if b.gonoproxy != "" {
 		env = append(env, "GONOPROXY="+b.gonoproxy)
