@@ -29,7 +29,8 @@ type testDB struct {
 	signer   string
 	db       *sumdb.TestServer
 	requests atomic.Int64
-	auth     string // basic authorisation to insist on
+	records  func(path, version string) string // in place of made-up ones; may be nil
+	auth     string                            // basic authorisation to insist on
 
 	mu     sync.Mutex
 	answer func(name string, data []byte) []byte // changes what is served; may be nil
@@ -52,6 +53,9 @@ func newTestDB(t testing.TB) *testDB {
 func (s *testDB) record(path, version string) ([]byte, error) {
 	if strings.HasPrefix(path, "missing.example") {
 		return nil, os.ErrNotExist
+	}
+	if s.records != nil && s.records(path, version) != "" {
+		return []byte(s.records(path, version)), nil
 	}
 	sum, modSum := testSums(path, version)
 	return fmt.Appendf(nil, "%s %s %s\n%s %s/go.mod %s\n", path, version, sum, path, version, modSum), nil
