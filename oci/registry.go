@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"os"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -139,7 +140,7 @@ func (r *repository) pushBlob(ctx context.Context, desc ocispec.Descriptor, src 
 		if srcErr := body.failure(); srcErr != nil {
 			return srcErr
 		}
-		lost := errors.Is(err, ErrNetwork) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnauthorized)
+		lost := errors.Is(err, ErrNetwork) && !errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnauthorized)
 		if attempt == attempts || !lost || !body.rewindable() || ctx.Err() != nil || !body.started() {
 			return fmt.Errorf("blob %s: %w", desc.Digest, err)
 		}

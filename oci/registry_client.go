@@ -67,6 +67,7 @@ func newClient(host string, opts Options) (*client, error) {
 // newTransport keeps enough connections open for all blobs in flight; net/http's own would keep two.
 func newTransport(opts Options) (*http.Transport, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = giveUp(t.DialContext, opts.StallTimeout)
 	t.MaxIdleConnsPerHost = 32
 	t.WriteBufferSize = 256 << 10
 	t.ReadBufferSize = 256 << 10
@@ -75,19 +76,8 @@ func newTransport(opts Options) (*http.Transport, error) {
 	t.Protocols = new(http.Protocols)
 	t.Protocols.SetHTTP1(true)
 	t.ForceAttemptHTTP2 = false
-	if opts.CAFile != "" {
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		data, err := os.ReadFile(opts.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		if !pool.AppendCertsFromPEM(data) {
-			return nil, fmt.Errorf("read %s: no certificate in it", opts.CAFile)
-		}
-		t.TLSClientConfig.RootCAs = pool
+	if err := addCA(t.TLSClientConfig, opts.CAFile); err != nil {
+		return nil, err
 	}
 	if opts.CertFile != "" || opts.KeyFile != "" {
 		cert, err := tls.LoadX509KeyPair(opts.CertFile, opts.KeyFile)
@@ -97,6 +87,26 @@ func newTransport(opts Options) (*http.Transport, error) {
 		t.TLSClientConfig.Certificates = []tls.Certificate{cert}
 	}
 	return t, nil
+}
+
+// addCA makes config trust the certificates of a PEM file beside the system's.
+func addCA(config *tls.Config, file string) error {
+	if file == "" {
+		return nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if !pool.AppendCertsFromPEM(data) {
+		return fmt.Errorf("read %s: no certificate in it", file)
+	}
+	config.RootCAs = pool
+	return nil
 }
 
 func newCredential(host string, opts Options) (auth.CredentialFunc, error) {
@@ -162,6 +172,9 @@ func (p policy) Retry(attempt int, resp *http.Response, err error) (time.Duratio
 	}
 	if err == nil && resp.StatusCode == http.StatusInternalServerError && attempt >= 1 {
 		return never, nil // Harbor's answer to content it does not like
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) && attempt >= 1 {
+		return never, nil // a minute each
 	}
 	if again, err := retry.DefaultPredicate(resp, err); err != nil || !again {
 		return never, nil

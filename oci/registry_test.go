@@ -309,6 +309,39 @@ func TestRegistryEndlessErrorsCostLittle(t *testing.T) {
 	}
 }
 
+func TestRegistryStalls(t *testing.T) {
+	body := []byte("a blob of which half arrives")
+	desc := content.NewDescriptorFromBytes("application/vnd.test", body)
+	for name, serve := range map[string]http.HandlerFunc{
+		"before the answer": func(w http.ResponseWriter, r *http.Request) {},
+		"in the answer": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+			w.Write(body[:len(body)/2])
+			w.(http.Flusher).Flush()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var requests atomic.Int64
+			ref, opts := startRegistry(t, true, func(http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					requests.Add(1)
+					serve(w, r)
+					<-r.Context().Done()
+				})
+			})
+			opts.StallTimeout = 50 * time.Millisecond
+			s := mustDo(Open(t.Context(), ref, opts))
+			defer s.Close()
+			if _, err := content.FetchAll(t.Context(), s, desc); !errors.Is(err, ErrNetwork) {
+				t.Errorf("Fetch = %v, want ErrNetwork", err)
+			}
+			if n := requests.Load(); n > 2 {
+				t.Errorf("%d requests", n)
+			}
+		})
+	}
+}
+
 func TestRegistryRedirectLoop(t *testing.T) {
 	var requests atomic.Int64
 	ref, opts := startRegistry(t, true, func(http.Handler) http.Handler {

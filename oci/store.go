@@ -19,7 +19,7 @@ import (
 //   - Fetch does not verify: it hands out bytes as they are, so that nothing is hashed twice; the reader
 //     verifies, or the Push that it is copied into. What a layout or an archive returns is an [io.ReaderAt] too.
 //   - Push always verifies: bytes that do not match their descriptor are [ErrDigest] and are not kept.
-//     It may use a reader that is an [io.ReaderAt] more than once, to send again what was lost.
+//     A reader that is an [io.ReaderAt] too is read as that, from offset 0, and maybe more than once.
 //   - Exists is true only for a blob that is known to be whole: a layout hashes it, once per Store.
 //   - Resolve takes a tag, a digest, or "" if there is no doubt. A tag that is not there is [ErrNotFound],
 //     and the error names some that are.
@@ -68,9 +68,10 @@ type Options struct {
 	Username, Password string // go before the Docker config
 	DockerConfig       string // file; "" is $DOCKER_CONFIG/config.json or ~/.docker/config.json
 
-	UserAgent string            // "" is "goferry (cosign-compatible)"
-	Transport http.RoundTripper // nil is like http.DefaultTransport, with the TLS settings above
-	RetryWait time.Duration     // the first pause before a request is sent again; 0 is 250 ms
+	UserAgent    string            // "" is "goferry (cosign-compatible)"
+	Transport    http.RoundTripper // nil is like http.DefaultTransport, with the TLS settings above
+	RetryWait    time.Duration     // the first pause before a request is sent again; 0 is 250 ms
+	StallTimeout time.Duration     // when a connection that carries nothing is given up; 0 is a minute
 }
 
 // Open opens what is there. It creates nothing: a directory or file that is not a layout is [ErrNotLayout],
