@@ -10,30 +10,36 @@ import (
 	"time"
 )
 
-// An engine builds container images. build runs in a project with the name of a Dockerfile and the bundle to start from,
-// and the RUN lines of the Dockerfile have no network.
+// An engine builds container images. It keeps what it pulled until the test ends.
 type engine struct {
 	name  string
-	build func(t *testing.T, dir, dockerfile, bundle string)
+	start func(t *testing.T) builder
 }
+
+// A builder builds a project by one of its Dockerfiles, from a bundle in a registry. The RUN lines have no network.
+type builder func(t *testing.T, dir, dockerfile, bundle string)
 
 var engines = []engine{
-	{"docker", dockerBuild},
-	{"buildah", buildahBuild},
-	{"podman", podmanBuild},
+	{"docker", startDockerBuilder},
+	{"buildah", func(t *testing.T) builder { return startBuilder(t, "buildah", "bud") }},
+	{"podman", func(t *testing.T) builder { return startBuilder(t, "podman", "build") }},
 }
 
-// dockerBuild uses a daemon of its own with the overlay2 driver (vfs would copy the image once a layer) and no bridge, so
-// that nothing of the machine's network is touched. The classic builder pulls what FROM names by itself.
-func dockerBuild(t *testing.T, dir, dockerfile, bundle string) {
+// startDockerBuilder uses the classic builder, which pulls what FROM names by itself.
+func startDockerBuilder(t *testing.T) builder {
 	t.Helper()
 	needRoot(t)
 	need(t, "docker", "apt-get install docker.io")
 	need(t, "dockerd", "apt-get install docker.io")
-	c := command{dir: dir, env: []string{"DOCKER_BUILDKIT=0", "DOCKER_HOST=" + startDocker(t)}}
-	c.must(t, "docker", "build", "--network", "none", "--build-arg", "BUNDLE="+bundle, "-f", dockerfile, ".")
+	env := []string{"DOCKER_BUILDKIT=0", "DOCKER_HOST=" + startDocker(t)}
+	return func(t *testing.T, dir, dockerfile, bundle string) {
+		t.Helper()
+		command{dir: dir, env: env}.must(t, "docker", "build", "--network", "none", "--build-arg", "BUNDLE="+bundle, "-f", dockerfile, ".")
+	}
 }
 
+// startDocker runs a daemon with the overlay2 driver (vfs would copy the image once a layer) and no bridge, so that nothing
+// of the machine's network is touched.
 func startDocker(t *testing.T) (host string) {
 	t.Helper()
 	dir := tempDir(t)
@@ -80,34 +86,21 @@ func waitForDocker(t *testing.T, host string, died <-chan struct{}, log string) 
 	}
 }
 
-// storage keeps an engine's images in a directory of the test.
-func storage(t *testing.T) []string {
-	t.Helper()
-	dir := tempDir(t)
-	t.Cleanup(func() { exec.Command("umount", filepath.Join(dir, "root", "overlay")).Run() })
-	return []string{"--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"), "--storage-driver", "overlay"}
-}
-
-func buildahBuild(t *testing.T, dir, dockerfile, bundle string) {
+// startBuilder is for buildah and podman, which have no daemon. They pull with the network and build without: chroot
+// isolation asks nothing of the machine's cgroups, but has no network namespace of its own, so the whole build runs in an
+// empty one.
+func startBuilder(t *testing.T, program, verb string) builder {
 	t.Helper()
 	needRoot(t)
-	need(t, "buildah", "apt-get install buildah")
-	build(t, append([]string{"buildah"}, storage(t)...), "bud", dir, dockerfile, bundle)
-}
-
-func podmanBuild(t *testing.T, dir, dockerfile, bundle string) {
-	t.Helper()
-	needRoot(t)
-	need(t, "podman", "apt-get install podman")
-	build(t, append([]string{"podman"}, storage(t)...), "build", dir, dockerfile, bundle)
-}
-
-// build pulls with the network and builds without. Chroot isolation asks nothing of the machine's cgroups, but has no
-// network namespace of its own: the whole build runs in an empty one instead.
-func build(t *testing.T, engine []string, verb, dir, dockerfile, bundle string) {
-	t.Helper()
-	c := command{dir: dir}
-	c.must(t, engine[0], slices.Concat(engine[1:], []string{"pull", "--tls-verify=false", bundle})...)
-	c.must(t, "unshare", slices.Concat([]string{"-n"}, engine, []string{verb, "--isolation", "chroot", "--network", "host",
-		"--pull=never", "--layers=false", "--build-arg", "BUNDLE=" + bundle, "-f", dockerfile, "."})...)
+	need(t, program, "apt-get install "+program)
+	storage := tempDir(t)
+	t.Cleanup(func() { exec.Command("umount", filepath.Join(storage, "root", "overlay")).Run() })
+	global := []string{"--root", filepath.Join(storage, "root"), "--runroot", filepath.Join(storage, "run"), "--storage-driver", "overlay"}
+	return func(t *testing.T, dir, dockerfile, bundle string) {
+		t.Helper()
+		c := command{dir: dir}
+		c.must(t, program, slices.Concat(global, []string{"pull", "--tls-verify=false", bundle})...)
+		c.must(t, "unshare", slices.Concat([]string{"-n", program}, global, []string{verb, "--isolation", "chroot", "--network", "host",
+			"--pull=never", "--layers=false", "--build-arg", "BUNDLE=" + bundle, "-f", dockerfile, "."})...)
+	}
 }

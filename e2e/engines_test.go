@@ -9,10 +9,11 @@ func TestEngines(t *testing.T) {
 	bundle := s.host + "/go/toolchain:v1"
 	goferry(t, "copy", "--plain-http", f.ref, bundle)
 	for _, e := range engines {
-		for _, dockerfile := range []string{"from.Dockerfile", "copy.Dockerfile"} {
-			t.Run(e.name+"/"+dockerfile, func(t *testing.T) {
-				e.build(t, copyTree(t, "testdata/container"), dockerfile, bundle)
-			})
-		}
+		t.Run(e.name, func(t *testing.T) {
+			build := e.start(t)
+			for _, dockerfile := range []string{"from.Dockerfile", "copy.Dockerfile"} {
+				t.Run(dockerfile, func(t *testing.T) { build(t, copyTree(t, "testdata/container"), dockerfile, bundle) })
+			}
+		})
 	}
 }
