@@ -72,10 +72,6 @@ func newTransport(opts Options) (*http.Transport, error) {
 	t.WriteBufferSize = 256 << 10
 	t.ReadBufferSize = 256 << 10
 	t.TLSClientConfig = &tls.Config{InsecureSkipVerify: opts.InsecureSkipTLSVerify}
-	// One HTTP/2 connection would carry all blobs, and be slower than several of HTTP/1.1.
-	t.Protocols = new(http.Protocols)
-	t.Protocols.SetHTTP1(true)
-	t.ForceAttemptHTTP2 = false
 	if err := addCA(t.TLSClientConfig, opts.CAFile); err != nil {
 		return nil, err
 	}

@@ -160,9 +160,11 @@ func TestRegistryAuth(t *testing.T) {
 }
 
 func TestRegistryTLS(t *testing.T) {
-	srv := httptest.NewTLSServer(newRegistry(true, nil))
-	defer srv.Close()
+	srv := httptest.NewUnstartedServer(newRegistry(true, nil))
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
 	ref, opts := referenceTo(srv), testOptions(t)
 	if err := copyTo(t, ref, opts); !errors.Is(err, ErrNetwork) || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("with an unknown CA: %v, want ErrNetwork", err)
