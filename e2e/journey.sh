@@ -1,6 +1,6 @@
 #!/bin/sh
 # The whole journey on real input: packs gum (54 modules) and Go for two platforms, verifies and unpacks the
-# bundle, and builds and tests gum from it without a network. Needs Go and a module proxy, no more.
+# bundle, and builds gum from it without a network. Needs Go and a module proxy, no more.
 #
 #	sh e2e/journey.sh [DIR]
 #
