@@ -21,27 +21,27 @@ func copyBlob(ctx context.Context, dst io.Writer, src io.Reader, desc ocispec.De
 	buf := buffers.Get().(*[256 << 10]byte)
 	defer buffers.Put(buf)
 	// The struct hides ReadFrom, which would bring a small buffer of its own.
-	return io.CopyBuffer(struct{ io.Writer }{dst}, newVerifier(ctx, src, desc), buf[:])
+	return io.CopyBuffer(struct{ io.Writer }{dst}, newVerifier(ctx.Err, src, desc), buf[:])
 }
 
 // verifier reads a blob and hashes it on the way. It holds the last bytes back if they do not make the blob whole,
 // so that whoever gets all the bytes has got the right ones.
 type verifier struct {
-	ctx  context.Context
-	src  io.Reader
-	desc ocispec.Descriptor
-	hash hash.Hash
-	left int64
-	err  error
+	cancelled func() error // the Err of a context
+	src       io.Reader
+	desc      ocispec.Descriptor
+	hash      hash.Hash
+	left      int64
+	err       error
 }
 
-func newVerifier(ctx context.Context, src io.Reader, desc ocispec.Descriptor) *verifier {
-	return &verifier{ctx: ctx, src: src, desc: desc, hash: sha256.New(), left: desc.Size}
+func newVerifier(cancelled func() error, src io.Reader, desc ocispec.Descriptor) *verifier {
+	return &verifier{cancelled: cancelled, src: src, desc: desc, hash: sha256.New(), left: desc.Size}
 }
 
 func (v *verifier) Read(p []byte) (int, error) {
 	if v.err == nil {
-		v.err = v.ctx.Err()
+		v.err = v.cancelled()
 	}
 	if v.err != nil {
 		return 0, v.err

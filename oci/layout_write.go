@@ -68,7 +68,7 @@ func (l *layout) ingest(ctx context.Context) (*blobWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", l.dir, err)
 	}
-	return &blobWriter{layout: l, ctx: ctx, file: f, name: name, hash: sha256.New()}, nil
+	return &blobWriter{layout: l, cancelled: ctx.Err, file: f, name: name, hash: sha256.New()}, nil
 }
 
 // staged is l.staging, made on the first write.
@@ -87,17 +87,17 @@ func (l *layout) staged(ctx context.Context) (st *staging, err error) {
 }
 
 type blobWriter struct {
-	layout *layout
-	ctx    context.Context // of the Ingest; it ends the writing
-	file   *os.File
-	name   string
-	hash   hash.Hash
-	size   int64
-	closed bool
+	layout    *layout
+	cancelled func() error // by the context of Ingest
+	file      *os.File
+	name      string
+	hash      hash.Hash
+	size      int64
+	closed    bool
 }
 
 func (w *blobWriter) Write(p []byte) (int, error) {
-	if err := w.ctx.Err(); err != nil {
+	if err := w.cancelled(); err != nil {
 		return 0, err
 	}
 	n, err := w.file.Write(p)

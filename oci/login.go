@@ -16,8 +16,9 @@ import (
 var errNoConfig = errors.New("no Docker config, and no home directory for one")
 
 // credentialStore is the Docker config, or the credential helper that it names.
-func credentialStore(opts Options) (credentials.Store, error) {
-	how := credentials.StoreOptions{AllowPlaintextPut: true, DetectDefaultNativeStore: true}
+// A helper that the config does not name is looked for only to keep a password, not to ask it for one.
+func credentialStore(opts Options, keep bool) (credentials.Store, error) {
+	how := credentials.StoreOptions{AllowPlaintextPut: true, DetectDefaultNativeStore: keep}
 	if opts.DockerConfig != "" {
 		return credentials.NewStore(opts.DockerConfig, how)
 	}
@@ -34,7 +35,7 @@ func Login(ctx context.Context, host string, opts Options, username, password st
 	if err != nil {
 		return mark(ErrUsage, fmt.Errorf("malformed host %q", host))
 	}
-	store, err := credentialStore(opts)
+	store, err := credentialStore(opts, true)
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func Login(ctx context.Context, host string, opts Options, username, password st
 
 // Logout forgets the password of a registry.
 func Logout(ctx context.Context, host string, opts Options) error {
-	store, err := credentialStore(opts)
+	store, err := credentialStore(opts, false)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func (r *repository) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.Rea
 	if err != nil {
 		return nil, r.explain(err)
 	}
-	return &download{ReadCloser: rc, ctx: ctx, repo: r, desc: desc}, nil
+	return &download{ReadCloser: rc, cancelled: ctx.Err, repo: r, desc: desc}, nil
 }
 
 // Exists asks with HEAD. A manifest that a policy of the registry hides is as good as not there: it is pushed again.

@@ -12,9 +12,9 @@ import (
 // upload is the body of a blob's PUT. It verifies what it reads, and can be read again from the start if
 // the source is an [io.ReaderAt], so that a request can be repeated after a 401, a 500 or a lost connection.
 type upload struct {
-	ctx  context.Context
-	src  io.Reader
-	desc ocispec.Descriptor
+	cancelled func() error
+	src       io.Reader
+	desc      ocispec.Descriptor
 
 	mu   sync.Mutex
 	read bool
@@ -22,7 +22,7 @@ type upload struct {
 }
 
 func newUpload(ctx context.Context, src io.Reader, desc ocispec.Descriptor) *upload {
-	return &upload{ctx: ctx, src: src, desc: desc}
+	return &upload{cancelled: ctx.Err, src: src, desc: desc}
 }
 
 func (u *upload) rewindable() bool {
@@ -50,7 +50,7 @@ func (u *upload) body() io.ReadCloser {
 		// One byte more, to see that nothing follows.
 		src = io.NewSectionReader(at, 0, u.desc.Size+1)
 	}
-	return &uploadBody{u, newVerifier(u.ctx, src, u.desc)}
+	return &uploadBody{u, newVerifier(u.cancelled, src, u.desc)}
 }
 
 // Read and Close make an upload an [io.ReadCloser], which oras-go hands through; the client puts body in its place.
@@ -79,16 +79,16 @@ func (b *uploadBody) Close() error { return nil }
 // download is the body of an answer. If it breaks off, the error names the blob.
 type download struct {
 	io.ReadCloser
-	ctx  context.Context
-	repo *repository
-	desc ocispec.Descriptor
+	cancelled func() error
+	repo      *repository
+	desc      ocispec.Descriptor
 }
 
 func (d *download) Read(p []byte) (int, error) {
 	n, err := d.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
-		if d.ctx.Err() != nil {
-			return n, d.ctx.Err()
+		if ctxErr := d.cancelled(); ctxErr != nil {
+			return n, ctxErr
 		}
 		err = mark(ErrNetwork, fmt.Errorf("%s: blob %s breaks off: %w", d.repo, d.desc.Digest, err))
 	}

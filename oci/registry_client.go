@@ -109,7 +109,7 @@ func newCredential(host string, opts Options) (auth.CredentialFunc, error) {
 	if opts.Username != "" || opts.Password != "" {
 		return auth.StaticCredential(host, auth.Credential{Username: opts.Username, Password: opts.Password}), nil
 	}
-	store, err := credentialStore(opts)
+	store, err := credentialStore(opts, false)
 	if errors.Is(err, errNoConfig) {
 		return nil, nil // no home, no credentials
 	}
