@@ -7,8 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // linkFarm makes the GOMODCACHE to, whose files and extracted trees are links
@@ -21,8 +24,11 @@ func linkFarm(ctx context.Context, from, to string) error {
 	if from == "" {
 		return nil
 	}
-	f := farm{from: from, to: to}
-	if err := f.link(ctx, ""); err != nil && !errors.Is(err, errNoLinks) {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	f := farm{from: from, to: to, group: group}
+	f.link(ctx, "")
+	if err := group.Wait(); err != nil && !errors.Is(err, errNoLinks) {
 		return fmt.Errorf("capture: link %s: %w", from, err)
 	}
 	return nil
@@ -32,31 +38,29 @@ func linkFarm(ctx context.Context, from, to string) error {
 // without developer mode.
 var errNoLinks = errors.New("no symbolic links")
 
-type farm struct{ from, to string }
+type farm struct {
+	from, to string
+	group    *errgroup.Group
+}
 
 // link follows the directories of cache/download down to those named @v.
 // The escaped module path is at once the name of the extracted tree.
-func (f farm) link(ctx context.Context, path string) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+func (f farm) link(ctx context.Context, path string) {
 	entries, err := os.ReadDir(filepath.Join(f.from, "cache", "download", path))
 	if err != nil {
-		return nil
+		return
 	}
 	for _, e := range entries {
 		switch {
+		case ctx.Err() != nil:
+			return
 		case !e.IsDir() || path == "" && e.Name() == "sumdb":
 		case e.Name() == "@v":
-			err = f.linkVersions(path)
+			f.group.Go(func() error { return f.linkVersions(path) })
 		default:
-			err = f.link(ctx, filepath.Join(path, e.Name()))
-		}
-		if err != nil {
-			return err
+			f.link(ctx, filepath.Join(path, e.Name()))
 		}
 	}
-	return nil
 }
 
 // linkVersions links what there is of the module path. A .ziphash is linked

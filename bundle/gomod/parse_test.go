@@ -101,7 +101,7 @@ func TestComplaints(t *testing.T) {
 }
 
 func FuzzOneLine(f *testing.F) {
-	for _, s := range []string{"a\nb", "\x1b[2Jgone", "a\r\nb", "‮", `"q"`, "\xff", "é"} {
+	for _, s := range []string{"a\nb", "\x1b[2Jgone", "a\r\nb", "\u202e", `"q"`, "\xff", "é"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
