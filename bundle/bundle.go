@@ -119,7 +119,7 @@ var ErrIncomplete = errors.New("bundle is incomplete")
 // An Event tells how far a long operation has come. Events come from many goroutines, one
 // at a time.
 type Event struct {
-	Stage      string // "capture", "check", "pack", "verify", "unpack"
+	Stage      string // "capture", "check", "pack", "push", "verify", "unpack"
 	Item       string // what was finished: "golang.org/x/mod@v0.42.0"; or ""
 	Items      int    // advance
 	Bytes      int64  // advance

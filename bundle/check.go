@@ -49,6 +49,7 @@ type checker struct {
 // database say the same, and that the answers to version queries are right. It goes on after a
 // problem; the error joins them all, each with the module's name.
 func (v *Verified) Check(ctx context.Context) (*Report, error) {
+	v = v.during("verify")
 	c := &checker{v: v, contents: make(map[string]moduleContent)}
 	layers := v.layers()
 	report := &Report{Digest: v.Index.Digest, Platforms: v.platforms(), Blobs: 1 + 2*len(v.Platforms) + len(layers), Bytes: v.Index.Size}
@@ -64,7 +65,7 @@ func (v *Verified) Check(ctx context.Context) (*Report, error) {
 			report.Toolchains++
 		}
 	}
-	v.report(Event{Stage: "verify", TotalItems: len(layers), TotalBytes: report.Bytes})
+	v.start(layers)
 	if err := c.readAll(ctx, layers); err != nil {
 		return nil, err
 	}
@@ -113,7 +114,7 @@ func (c *checker) readAll(ctx context.Context, layers []proofLayer) error {
 		default:
 			return nil
 		}
-		c.v.report(Event{Stage: "verify", Item: layerName(l.desc), Items: 1, Bytes: l.desc.Size})
+		c.v.report(Event{Stage: c.v.stage, Item: layerName(l.desc), Items: 1})
 		return c.problem(ctx, layerName(l.desc), l.desc.Digest, err)
 	})
 }

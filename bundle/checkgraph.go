@@ -38,7 +38,7 @@ func (c *checker) graphs(ctx context.Context, report *Report) error {
 			report.SumDB = record.sumDBName()
 			report.NotInSumDB = record.notInSumDB()
 		}
-		c.v.report(Event{Stage: "verify", Item: "module graph", Items: 1, Bytes: desc.Size})
+		c.v.report(Event{Stage: c.v.stage, Item: "module graph", Items: 1})
 	}
 	return nil
 }

@@ -48,6 +48,7 @@ type blobReader struct {
 	h    hash.Hash
 	desc ocispec.Descriptor
 	n    int64
+	v    *Verified
 }
 
 func (v *Verified) openBlob(ctx context.Context, desc ocispec.Descriptor) (*blobReader, error) {
@@ -56,13 +57,14 @@ func (v *Verified) openBlob(ctx context.Context, desc ocispec.Descriptor) (*blob
 		return nil, named("blob", desc.Digest, err)
 	}
 	h := digest.SHA256.Hash()
-	return &blobReader{rc: rc, r: io.LimitReader(rc, desc.Size+1), h: h, desc: desc}, nil
+	return &blobReader{rc: rc, r: io.LimitReader(rc, desc.Size+1), h: h, desc: desc, v: v}, nil
 }
 
 func (b *blobReader) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	b.h.Write(p[:n])
 	b.n += int64(n)
+	b.v.report(Event{Stage: b.v.stage, Bytes: int64(n)})
 	return n, err
 }
 

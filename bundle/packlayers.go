@@ -108,13 +108,18 @@ func (p *packer) writeLayers(ctx context.Context, sources []source) ([]layer, er
 	if err != nil || direct {
 		return out, err
 	}
+	p.report(Event{Stage: "push", TotalItems: len(sources), TotalBytes: total})
 	workers := pushes
 	if _, ordered := p.dst.(interface{ Sequential() }); ordered {
 		workers = 1
 	}
 	slices.Sort(order)
 	return out, parallel(ctx, workers, order, func(ctx context.Context, i int) error {
-		return wrapPack(sources[i].name, p.push(ctx, blob{out[i].desc, sources[i].open}))
+		if err := p.push(ctx, blob{out[i].desc, sources[i].open}); err != nil {
+			return wrapPack(sources[i].name, err)
+		}
+		p.report(Event{Stage: "push", Item: sources[i].name, Items: 1, Bytes: sources[i].size})
+		return nil
 	})
 }
 

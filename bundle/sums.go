@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,12 +78,31 @@ func (p *packer) openSumDB() (*sumdb.DB, error) {
 	env := p.captured.Env
 	opts := sumdb.Options{
 		GOSUMDB: env.GOSUMDB, GONOSUMDB: env.GONOSUMDB, GOPRIVATE: env.GOPRIVATE, GOPROXY: env.GOPROXY,
-		Head: p.opts.TreeHead, ReadCaches: []string{filepath.Join(env.GOMODCACHE, "cache", "download", "sumdb")},
+		Head: p.opts.TreeHead, Netrc: netrc(p.opts.Env), ReadCaches: []string{filepath.Join(env.GOMODCACHE, "cache", "download", "sumdb")},
 	}
 	if p.opts.CacheDir != "" {
 		opts.CacheDir = filepath.Join(p.opts.CacheDir, "sumdb")
 	}
 	return sumdb.New(opts)
+}
+
+// netrc returns the name of the file with the credentials that the go command would use too.
+func netrc(env []string) string {
+	value := func(name string) string {
+		for _, line := range slices.Backward(env) {
+			if v, ok := strings.CutPrefix(line, name+"="); ok {
+				return v
+			}
+		}
+		return ""
+	}
+	if name := value("NETRC"); name != "" {
+		return name
+	}
+	if home := cmp.Or(value("HOME"), value("USERPROFILE")); home != "" {
+		return filepath.Join(home, ".netrc")
+	}
+	return ""
 }
 
 // lookUp asks the database for each module, checks the go.mod files' sums, and enters the

@@ -51,6 +51,7 @@ func Unpack(ctx context.Context, v *Verified, dir string, opts UnpackOptions) (*
 	if opts.Platform == (gomod.Platform{}) {
 		opts.Platform = gomod.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}
 	}
+	v = v.during("unpack")
 	p, err := v.platform(opts.Platform)
 	if err != nil {
 		return nil, err
@@ -113,12 +114,12 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 	layers := slices.DeleteFunc((&Verified{Platforms: []Platform{u.p}}).layers(), func(l proofLayer) bool {
 		return layerKind(l.desc) == kindGraph
 	})
-	u.start(layers)
+	u.v.start(layers)
 	err := parallel(ctx, runtime.GOMAXPROCS(0), layers, func(ctx context.Context, l proofLayer) error {
 		if err := u.layer(ctx, g, l); err != nil {
 			return fmt.Errorf("unpack %s: %w", layerName(l.desc), err)
 		}
-		u.v.report(Event{Stage: "unpack", Item: layerName(l.desc), Items: 1, Bytes: l.desc.Size})
+		u.v.report(Event{Stage: u.v.stage, Item: layerName(l.desc), Items: 1})
 		return nil
 	})
 	if err != nil {
@@ -143,14 +144,6 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 	}
 	w.done()
 	return nil
-}
-
-func (u *unpacker) start(layers []proofLayer) {
-	var total int64
-	for _, l := range layers {
-		total += l.desc.Size
-	}
-	u.v.report(Event{Stage: "unpack", TotalItems: len(layers), TotalBytes: total})
 }
 
 // graph proves the graph layer against the modules that were just read. Linked layers were not
@@ -180,6 +173,7 @@ func (u *unpacker) layer(ctx context.Context, g *generation, l proofLayer) error
 			return err
 		}
 		if linked {
+			u.v.report(Event{Stage: u.v.stage, Bytes: l.desc.Size})
 			return u.linkedLayer(g, l, m, isModule)
 		}
 	}

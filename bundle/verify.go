@@ -30,6 +30,22 @@ type Verified struct {
 	store       oci.Store
 	annotations map[string]string
 	report      func(Event)
+	stage       string // of the events
+}
+
+// during returns v for a run that reports its events as of that stage.
+func (v Verified) during(stage string) *Verified {
+	v.stage = stage
+	return &v
+}
+
+// start reports how much there is to do.
+func (v *Verified) start(layers []proofLayer) {
+	e := Event{Stage: v.stage, TotalItems: len(layers)}
+	for _, l := range layers {
+		e.TotalBytes += l.desc.Size
+	}
+	v.report(e)
 }
 
 // A Platform is what a bundle has for one platform.
