@@ -94,7 +94,7 @@ func startBuilder(t *testing.T, program, verb string) builder {
 	needRoot(t)
 	need(t, program, "apt-get install "+program)
 	storage := tempDir(t)
-	t.Cleanup(func() { exec.Command("umount", filepath.Join(storage, "root", "overlay")).Run() })
+	t.Cleanup(func() { exec.Command("umount", "--recursive", filepath.Join(storage, "root", "overlay")).Run() })
 	global := []string{"--root", filepath.Join(storage, "root"), "--runroot", filepath.Join(storage, "run"), "--storage-driver", "overlay"}
 	return func(t *testing.T, dir, dockerfile, bundle string) {
 		t.Helper()
