@@ -113,6 +113,7 @@ func (g *goCommand) run(ctx context.Context, dir string, args ...string) (output
 	if ctx.Err() != nil {
 		return output{}, context.Cause(ctx)
 	}
+	stderr.Write([]byte("\n")) // ends a line that was cut short
 	out := output{stdout.Bytes(), stderr.lines}
 	if err != nil {
 		if _, exited := errors.AsType[*exec.ExitError](err); !exited {

@@ -67,7 +67,7 @@ func (g *goCommand) openExtra(m module.Version) (mainModule, error) {
 	if err != nil {
 		return mainModule{}, fmt.Errorf("capture %s: %w", m, err)
 	}
-	return mainModule{name: m.String(), dir: dir, file: data, extra: true}, nil
+	return mainModule{name: m.String(), dir: dir, file: data}, nil
 }
 
 // escape returns path and version in the form they have in a module cache,

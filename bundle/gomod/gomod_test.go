@@ -70,6 +70,22 @@ func TestAllWithoutGraphModule(t *testing.T) {
 	}
 }
 
+// A module of the graph without .info costs "go list -m" that module, and is
+// said; the .mod files of the others are no more than before.
+func TestGraphModuleWithoutInfo(t *testing.T) {
+	b := newBench(t, app)
+	if err := os.Remove(filepath.Join(b.root, "proxy/example.com/old/@v/v1.0.0.info")); err != nil {
+		t.Fatal(err)
+	}
+	c := b.mustCapture(Options{Dirs: []string{b.dir("")}})
+	if got := names(c.Modules); got != "a@v1.0.0 b@v1.0.0 c@v1.0.0" {
+		t.Errorf("Modules = %s", got)
+	}
+	if !b.warned("not captured", "example.com/old@v1.0.0") {
+		t.Errorf("warnings %q", b.warnings)
+	}
+}
+
 // The capture is the same whatever the user's cache has, and the cache and the
 // project are the same afterwards.
 func TestAnyCache(t *testing.T) {

@@ -16,10 +16,9 @@ import (
 
 // A mainModule is what one round of go commands looks at.
 type mainModule struct {
-	name  string // for people
-	dir   string
-	file  []byte // go.mod, as the go commands are to see it
-	extra bool   // from Options.Modules
+	name string // for people
+	dir  string
+	file []byte // go.mod, as the go commands are to see it
 }
 
 // A workspace is a go.work file and the directories it uses.

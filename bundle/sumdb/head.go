@@ -63,12 +63,16 @@ func (db *DB) remembered() head {
 
 // headFor returns the head to use once there is a record with the given id,
 // which the database sent along with the head own. It is the present one if
-// that covers the record, else the database's newest.
+// that covers the record, else the remembered one, else the database's newest.
 func (db *DB) headFor(id int64, own []byte) (head, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if id < db.head.n {
 		return db.head, nil
+	}
+	if h := db.remembered(); id < h.n {
+		db.head = h
+		return h, nil
 	}
 	data, err := db.remote.read("latest")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
