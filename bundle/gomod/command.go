@@ -99,7 +99,7 @@ type output struct {
 // since "go mod download -json" reports errors there.
 func (g *goCommand) run(ctx context.Context, dir string, args ...string) (output, error) {
 	if err := ctx.Err(); err != nil {
-		return output{}, context.Cause(ctx)
+		return output{}, err
 	}
 	cmd := exec.CommandContext(ctx, g.name, args...)
 	cmd.Dir = dir
@@ -111,7 +111,7 @@ func (g *goCommand) run(ctx context.Context, dir string, args ...string) (output
 	cmd.Stdout, cmd.Stderr = &stdout, stderr
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		return output{}, context.Cause(ctx)
+		return output{}, ctx.Err()
 	}
 	stderr.Write([]byte("\n")) // ends a line that was cut short
 	out := output{stdout.Bytes(), stderr.lines}

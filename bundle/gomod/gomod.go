@@ -164,7 +164,7 @@ func Capture(ctx context.Context, opts Options) (_ *Captured, err error) {
 		if err != nil {
 			c.Close()
 			if ctx.Err() != nil {
-				err = fmt.Errorf("capture: %w", context.Cause(ctx))
+				err = fmt.Errorf("capture: %w", ctx.Err())
 			}
 		}
 	}()

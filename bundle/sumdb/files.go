@@ -43,7 +43,7 @@ func (db *DB) Files(ctx context.Context) (files map[string][]byte, head []byte, 
 	for _, name := range slices.Sorted(maps.Keys(records)) {
 		group.Go(func() error {
 			if ctx.Err() != nil {
-				return context.Cause(ctx)
+				return ctx.Err()
 			}
 			path, version, err := recordModule(records[name].text)
 			if err != nil {

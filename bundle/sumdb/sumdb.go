@@ -162,7 +162,7 @@ func (db *DB) Lookup(ctx context.Context, path, version string) (sum, modSum str
 	}()
 	select {
 	case <-ctx.Done():
-		return "", "", fmt.Errorf("look up %s@%s: %w", path, version, context.Cause(ctx))
+		return "", "", fmt.Errorf("look up %s@%s: %w", path, version, ctx.Err())
 	case a := <-done:
 		if a.err != nil {
 			return "", "", db.ops.explain(path, version, a.err)
