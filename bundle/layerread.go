@@ -250,6 +250,17 @@ type proofLayer struct {
 // errVisit marks errors of those who visit a layer's files: a full disk is not the layer's fault.
 var errVisit = errors.New("write")
 
+// visitWriter marks the errors of a writer so.
+type visitWriter struct{ w io.Writer }
+
+func (v visitWriter) Write(p []byte) (int, error) {
+	n, err := v.w.Write(p)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errVisit, err)
+	}
+	return n, err
+}
+
 // readGraph reads the graph layer into memory.
 func (v *Verified) readGraph(ctx context.Context, desc ocispec.Descriptor) (map[string][]byte, error) {
 	if desc.Size > maxGraph {

@@ -225,7 +225,7 @@ func (u *unpacker) toolchainFile(ctx context.Context, w *layerWriter, f toolchai
 	if err != nil {
 		return fmt.Errorf("%w: %w", errVisit, err)
 	}
-	if _, err := copyAll(ctx, file, content); err != nil {
+	if _, err := copyAll(ctx, visitWriter{file}, content); err != nil {
 		file.Close()
 		return err
 	}

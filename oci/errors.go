@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"oras.land/oras-go/v2/errdef"
 )
@@ -61,10 +62,13 @@ func local(err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return mark(ErrNotFound, err)
 	}
-	for _, full := range diskFull {
-		if errors.Is(err, full) {
-			return mark(ErrNoSpace, err)
-		}
+	if NoSpace(err) {
+		return mark(ErrNoSpace, err)
 	}
 	return err
+}
+
+// NoSpace reports whether err came for want of space: [ErrNoSpace], or what the system says of a full disk.
+func NoSpace(err error) bool {
+	return errors.Is(err, ErrNoSpace) || slices.ContainsFunc(diskFull, func(full error) bool { return errors.Is(err, full) })
 }

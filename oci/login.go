@@ -22,7 +22,7 @@ func credentialStore(opts Options, keep bool) (credentials.Store, error) {
 	if opts.DockerConfig != "" {
 		return credentials.NewStore(opts.DockerConfig, how)
 	}
-	if _, err := os.UserHomeDir(); err != nil && os.Getenv("DOCKER_CONFIG") == "" {
+	if _, err := os.UserHomeDir(); err != nil {
 		return nil, errNoConfig
 	}
 	return credentials.NewStoreFromDocker(how)

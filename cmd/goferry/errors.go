@@ -10,6 +10,7 @@ import (
 
 	"github.com/goferry/goferry/bundle"
 	"github.com/goferry/goferry/bundle/gomod"
+	"github.com/goferry/goferry/bundle/sumdb"
 	"github.com/goferry/goferry/oci"
 )
 
@@ -29,6 +30,7 @@ const (
 // errInterrupted stands for whatever happened after the user stopped the command. It is not
 // context.Canceled, which is also how the rest of a copy ends when a part of it has failed.
 var errInterrupted = errors.New("interrupted")
+
 
 // exitCode is the only place where an error becomes a code. Where an error joins several,
 // the first one in this order counts: what was found wrong weighs more than what could not
@@ -55,8 +57,9 @@ func exitCode(err error) int {
 		{oci.ErrNoSpace, exitNoSpace},
 		{oci.ErrNetwork, exitNetwork},
 		{gomod.ErrNetwork, exitNetwork},
+		{sumdb.ErrNetwork, exitNetwork},
 	} {
-		if errors.Is(err, c.sentinel) {
+		if errors.Is(err, c.sentinel) || c.sentinel == oci.ErrNoSpace && oci.NoSpace(err) {
 			return c.code
 		}
 	}
