@@ -198,7 +198,7 @@ func (p *packer) manifest(ctx context.Context, platform ocispec.Platform, layers
 
 // put pushes a document, or finds it there.
 func (p *packer) put(ctx context.Context, d document) error {
-	return p.push(ctx, blob{d.desc, bytesOpener(d.data)})
+	return p.push(ctx, d.desc, d.data)
 }
 
 // graph writes the graph layer.
@@ -226,5 +226,5 @@ func (p *packer) graph(ctx context.Context) (layer, error) {
 		MediaType: mediaTypeTar, Digest: digest.FromBytes(b.Bytes()), Size: int64(b.Len()),
 		Annotations: map[string]string{AnnotationLayer: layerGraph},
 	}
-	return layer{desc: desc}, p.push(ctx, blob{desc, bytesOpener(b.Bytes())})
+	return layer{desc: desc}, p.push(ctx, desc, b.Bytes())
 }

@@ -20,33 +20,13 @@ import (
 	"github.com/goferry/goferry/oci"
 )
 
-// pushes is how many blobs are on their way to a store at once.
-const pushes = 6
-
-// A blob is bytes that can be read again and again: for the digest, then for the store.
-type blob struct {
-	desc ocispec.Descriptor
-	open func(context.Context) (io.ReadCloser, error)
-}
-
-func bytesOpener(data []byte) func(context.Context) (io.ReadCloser, error) {
-	return func(context.Context) (io.ReadCloser, error) {
-		return sectionCloser(bytes.NewReader(data), int64(len(data)), nil), nil
-	}
-}
-
-// push sends a blob unless it is there.
-func (p *packer) push(ctx context.Context, b blob) error {
-	atomic.AddInt64(&p.bytes, b.desc.Size)
-	if there, err := p.dst.Exists(ctx, b.desc); err != nil || there {
+// push sends documents and small layers, in this order, unless they are there.
+func (p *packer) push(ctx context.Context, desc ocispec.Descriptor, data []byte) error {
+	atomic.AddInt64(&p.bytes, desc.Size)
+	if there, err := p.dst.Exists(ctx, desc); err != nil || there {
 		return err
 	}
-	r, err := b.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	return p.dst.Push(ctx, b.desc, r)
+	return p.dst.Push(ctx, desc, bytes.NewReader(data))
 }
 
 // layers writes the layers of toolchains and modules. The modules' come in the order of the
@@ -108,18 +88,25 @@ func (p *packer) writeLayers(ctx context.Context, sources []source) ([]layer, er
 	if err != nil || direct {
 		return out, err
 	}
-	p.report(Event{Stage: "push", TotalItems: len(sources), TotalBytes: total})
-	workers := pushes
-	if _, ordered := p.dst.(interface{ Sequential() }); ordered {
-		workers = 1
+	return out, p.pushLayers(ctx, sources, out)
+}
+
+// pushLayers sends the layers that have been measured, in the order of sources.
+func (p *packer) pushLayers(ctx context.Context, sources []source, layers []layer) error {
+	blobs := make([]oci.Blob, len(layers))
+	var total int64
+	for i, l := range layers {
+		blobs[i] = oci.Blob{Descriptor: l.desc, Open: sources[i].open}
+		total += l.desc.Size
 	}
-	slices.Sort(order)
-	return out, parallel(ctx, workers, order, func(ctx context.Context, i int) error {
-		if err := p.push(ctx, blob{out[i].desc, sources[i].open}); err != nil {
-			return wrapPack(sources[i].name, err)
-		}
-		p.report(Event{Stage: "push", Item: sources[i].name, Items: 1, Bytes: sources[i].size})
-		return nil
+	atomic.AddInt64(&p.bytes, total)
+	p.report(Event{Stage: "push", TotalItems: len(layers), TotalBytes: total})
+	return oci.Push(ctx, p.dst, blobs, oci.CopyOptions{
+		OnCopied: func(desc ocispec.Descriptor) { p.report(Event{Stage: "push", Item: layerName(desc), Items: 1}) },
+		OnSkipped: func(desc ocispec.Descriptor) {
+			p.report(Event{Stage: "push", Item: layerName(desc), Items: 1, Bytes: desc.Size})
+		},
+		OnBytes: func(n int64) { p.report(Event{Stage: "push", Bytes: n}) },
 	})
 }
 

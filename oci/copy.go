@@ -39,8 +39,12 @@ func Copy(ctx context.Context, src Store, srcTarget string, dst Store, dstTag st
 	if err != nil {
 		return root, err
 	}
-	c := &copier{src: src, dst: dst, opts: opts}
-	if err := c.copyBlobs(ctx, g.blobs); err != nil {
+	blobs := make([]Blob, len(g.blobs))
+	for i, desc := range g.blobs {
+		blobs[i] = Blob{desc, func(ctx context.Context) (io.ReadCloser, error) { return src.Fetch(ctx, desc) }}
+	}
+	c := &copier{dst: dst, opts: opts}
+	if err := c.copyBlobs(ctx, blobs); err != nil {
 		return root, err
 	}
 	for _, n := range g.documents {
@@ -59,10 +63,22 @@ func Copy(ctx context.Context, src Store, srcTarget string, dst Store, dstTag st
 	return root, dst.Tag(ctx, root, dstTag)
 }
 
+// A Blob is content that has a descriptor and can be read as often as it takes to send it.
+type Blob struct {
+	Descriptor ocispec.Descriptor
+	Open       func(context.Context) (io.ReadCloser, error)
+}
+
+// Push pushes the blobs that dst does not have, as Copy does it: several at once, and one by one in their order to an
+// archive. Nothing is tagged.
+func Push(ctx context.Context, dst Store, blobs []Blob, opts CopyOptions) error {
+	return (&copier{dst: dst, opts: opts}).copyBlobs(ctx, blobs)
+}
+
 type copier struct {
-	src, dst Store
-	opts     CopyOptions
-	fresh    bool // dst has nothing, so it is not asked for every blob
+	dst   Store
+	opts  CopyOptions
+	fresh bool // dst has nothing, so it is not asked for every blob
 }
 
 func (c *copier) concurrency() int {
@@ -75,7 +91,7 @@ func (c *copier) concurrency() int {
 	return 6
 }
 
-func (c *copier) copyBlobs(ctx context.Context, blobs []ocispec.Descriptor) error {
+func (c *copier) copyBlobs(ctx context.Context, blobs []Blob) error {
 	first := min(c.concurrency(), len(blobs))
 	there, err := c.probe(ctx, blobs[:first])
 	if err != nil {
@@ -83,20 +99,20 @@ func (c *copier) copyBlobs(ctx context.Context, blobs []ocispec.Descriptor) erro
 	}
 	g, groupCtx := errgroup.WithContext(ctx)
 	g.SetLimit(c.concurrency())
-	for i, desc := range blobs {
+	for i, b := range blobs {
 		if groupCtx.Err() != nil {
 			break
 		}
 		g.Go(func() (err error) {
 			ok := i < first && there[i]
 			if i >= first && !c.fresh {
-				ok, err = c.dst.Exists(groupCtx, desc)
+				ok, err = c.dst.Exists(groupCtx, b.Descriptor)
 			}
 			if err != nil || ok {
-				c.skipped(desc, err)
+				c.skipped(b.Descriptor, err)
 				return err
 			}
-			return c.copyBlob(groupCtx, desc)
+			return c.copyBlob(groupCtx, b)
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -107,12 +123,12 @@ func (c *copier) copyBlobs(ctx context.Context, blobs []ocispec.Descriptor) erro
 
 // probe asks for the blobs that are copied first. If a registry has none of them and no tag either, an earlier copy
 // never got beyond them, as blobs are begun in order: nothing is there, and one request in three can be saved.
-func (c *copier) probe(ctx context.Context, blobs []ocispec.Descriptor) ([]bool, error) {
+func (c *copier) probe(ctx context.Context, blobs []Blob) ([]bool, error) {
 	there := make([]bool, len(blobs))
 	g, ctx := errgroup.WithContext(ctx)
-	for i, desc := range blobs {
+	for i, b := range blobs {
 		g.Go(func() (err error) {
-			there[i], err = c.dst.Exists(ctx, desc)
+			there[i], err = c.dst.Exists(ctx, b.Descriptor)
 			return err
 		})
 	}
@@ -131,16 +147,16 @@ func (c *copier) probe(ctx context.Context, blobs []ocispec.Descriptor) ([]bool,
 	return there, err
 }
 
-func (c *copier) copyBlob(ctx context.Context, desc ocispec.Descriptor) error {
-	rc, err := c.src.Fetch(ctx, desc)
+func (c *copier) copyBlob(ctx context.Context, b Blob) error {
+	rc, err := b.Open(ctx)
 	if err != nil {
 		return err
 	}
 	defer rc.Close()
-	if err := c.dst.Push(ctx, desc, newMeter(rc, c.opts.OnBytes)); err != nil {
+	if err := c.dst.Push(ctx, b.Descriptor, newMeter(rc, c.opts.OnBytes)); err != nil {
 		return err
 	}
-	c.copied(desc)
+	c.copied(b.Descriptor)
 	return nil
 }
 

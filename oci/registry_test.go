@@ -394,7 +394,8 @@ func TestRegistryBadDownloads(t *testing.T) {
 			defer src.Close()
 			dst := mustCreate(t, t.TempDir())
 			defer dst.Close()
-			err := (&copier{src: src, dst: dst}).copyBlob(t.Context(), desc)
+			fetch := func(ctx context.Context) (io.ReadCloser, error) { return src.Fetch(ctx, desc) }
+			err := Push(t.Context(), dst, []Blob{{desc, fetch}}, CopyOptions{})
 			if !errors.Is(err, tt.want) {
 				t.Errorf("copy = %v, want %v", err, tt.want)
 			}

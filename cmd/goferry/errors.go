@@ -31,7 +31,6 @@ const (
 // context.Canceled, which is also how the rest of a copy ends when a part of it has failed.
 var errInterrupted = errors.New("interrupted")
 
-
 // exitCode is the only place where an error becomes a code. Where an error joins several,
 // the first one in this order counts: what was found wrong weighs more than what could not
 // be found out.

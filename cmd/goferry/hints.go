@@ -27,8 +27,8 @@ func hint(err error) string {
 		return "the registry speaks plain HTTP: if that is meant, add --plain-http"
 	case errors.As(err, &unknownAuthority):
 		return "the registry's certificate is signed by an authority unknown here: name its certificate with --ca-file"
-	case errors.Is(err, oci.ErrNoSpace):
-		return "make room and run the same command again: blobs that are written already are kept"
+	case oci.NoSpace(err):
+		return "make room and run the same command again"
 	case errors.Is(err, bundle.ErrIncomplete):
 		return "copy the bundle once more: only the blobs that are missing are sent"
 	case errors.Is(err, gomod.ErrAuth):
