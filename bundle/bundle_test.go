@@ -115,7 +115,7 @@ func packCaptured(ctx context.Context, s oci.Store, c *gomod.Captured, cacheDir 
 	}
 	p := &packer{
 		dst: s, opts: PackOptions{Scope: gomod.Dev, Platforms: platforms, CacheDir: cacheDir},
-		report: func(Event) {}, captured: c, proofs: openProofs(cacheDir),
+		report: func(Event) {}, captured: c, release: func() {}, proofs: openProofs(cacheDir),
 	}
 	defer p.proofs.save()
 	if err := p.check(ctx); err != nil {

@@ -140,6 +140,9 @@ func (g *generation) create(name string, mode fs.FileMode) (*os.File, error) {
 		return nil, err
 	}
 	f, err := g.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%w: the bundle has %q twice", ErrMismatch, name)
+	}
 	if err == nil && g.tree.chmod {
 		err = f.Chmod(mode)
 	}

@@ -13,8 +13,10 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/mod/module"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/goferry/goferry/bundle/gomod"
+	"github.com/goferry/goferry/bundle/sumdb"
 	"github.com/goferry/goferry/oci"
 )
 
@@ -66,9 +68,12 @@ func Pack(ctx context.Context, dst oci.Store, tag string, opts PackOptions) (Pac
 	if err != nil {
 		return Packed{}, err
 	}
-	defer captured.Close()
-
 	p := &packer{dst: dst, opts: opts, report: report, captured: captured, proofs: openProofs(opts.CacheDir)}
+	// Thousands of links are removed while the store makes the bundle durable.
+	var removal sync.WaitGroup
+	defer removal.Wait()
+	p.release = sync.OnceFunc(func() { removal.Go(func() { captured.Close() }) })
+	defer p.release()
 	defer p.proofs.save()
 	if err := p.check(ctx); err != nil {
 		return Packed{}, err
@@ -111,7 +116,9 @@ type packer struct {
 	opts     PackOptions
 	report   func(Event)
 	captured *gomod.Captured
+	release  func() // lets go of the files of captured
 	proofs   *proofs
+	db       *sumdb.DB
 
 	record *Record           // made by check; the modules' sums are filled in by layers
 	wanted map[string]wanted // by "path@version"
@@ -121,10 +128,18 @@ type packer struct {
 
 // write writes the layers, then the documents that name them, then the tag.
 func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
-	toolchains, modules, err := p.layers(ctx)
-	if err != nil {
+	var toolchains map[gomod.Platform]layer
+	var modules []layer
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		toolchains, modules, err = p.layers(gctx)
+		return err
+	})
+	g.Go(func() error { return p.sumDBFiles(gctx) })
+	if err := g.Wait(); err != nil {
 		return Packed{}, err
 	}
+	p.release()
 	graph, err := p.graph(ctx)
 	if err != nil {
 		return Packed{}, err

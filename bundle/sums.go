@@ -45,12 +45,12 @@ func (e expectation) check(what, sum string) error {
 // proven here.
 func (p *packer) check(ctx context.Context) error {
 	env := p.captured.Env
-	db, err := p.openSumDB()
-	if err != nil {
+	var err error
+	if p.db, err = p.openSumDB(); err != nil {
 		return fmt.Errorf("open the checksum database: %w", err)
 	}
 	p.record = &Record{Format: formatVersion, Scope: string(p.opts.Scope), GoVersion: p.captured.GoVersion}
-	if db.Name() != "" {
+	if p.db.Name() != "" {
 		p.record.SumDB, _, _ = strings.Cut(env.GOSUMDB, " ") // the part behind the space is the packing side's URL
 	}
 	for _, project := range p.captured.Projects {
@@ -63,7 +63,7 @@ func (p *packer) check(ctx context.Context) error {
 	for _, t := range p.captured.Toolchains {
 		modules = append(modules, t.Module)
 	}
-	if err := p.lookUp(ctx, db, modules); err != nil {
+	if err := p.lookUp(ctx, modules); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(slices.Concat(p.record.Modules, p.record.Toolchains), func(m RecordModule) bool { return m.NoSumDB }) {
@@ -71,7 +71,7 @@ func (p *packer) check(ctx context.Context) error {
 	}
 	slices.SortFunc(p.record.Modules, compareModules)
 	slices.SortFunc(p.record.Toolchains, compareModules)
-	return p.sumDBFiles(ctx, db)
+	return nil
 }
 
 func (p *packer) openSumDB() (*sumdb.DB, error) {
@@ -107,7 +107,7 @@ func netrc(env []string) string {
 
 // lookUp asks the database for each module, checks the go.mod files' sums, and enters the
 // modules in the record.
-func (p *packer) lookUp(ctx context.Context, db *sumdb.DB, modules []gomod.Module) error {
+func (p *packer) lookUp(ctx context.Context, modules []gomod.Module) error {
 	p.report(Event{Stage: "check", TotalItems: len(modules)})
 	goSums := p.record.goSums()
 	entries := make([]RecordModule, len(modules))
@@ -126,12 +126,12 @@ func (p *packer) lookUp(ctx context.Context, db *sumdb.DB, modules []gomod.Modul
 			w.inSumDB = true // nothing of it that has a sum is carried
 			return nil
 		}
-		if w.inSumDB = db.Covers(m.Path); w.inSumDB {
-			if w.zip.db, w.goMod.db, err = db.Lookup(ctx, m.Path, m.Version); err != nil {
+		if w.inSumDB = p.db.Covers(m.Path); w.inSumDB {
+			if w.zip.db, w.goMod.db, err = p.db.Lookup(ctx, m.Path, m.Version); err != nil {
 				if errors.Is(err, sumdb.ErrSecurity) {
 					err = fmt.Errorf("%w: %w", ErrMismatch, err)
 				}
-				return fmt.Errorf("look up %s: %w", entries[i], err)
+				return err
 			}
 		}
 		entries[i].NoSumDB = !w.inSumDB
@@ -164,17 +164,17 @@ func (p *packer) checkGoMod(m gomod.Module, entry *RecordModule, w wanted) (err 
 }
 
 // sumDBFiles takes from the database what another go command needs to check everything again.
-func (p *packer) sumDBFiles(ctx context.Context, db *sumdb.DB) error {
-	if db.Name() == "" {
+func (p *packer) sumDBFiles(ctx context.Context) error {
+	if p.db.Name() == "" {
 		return nil
 	}
-	files, _, err := db.Files(ctx)
+	files, _, err := p.db.Files(ctx)
 	if err != nil {
 		return fmt.Errorf("take the proofs of the checksum database: %w", err)
 	}
 	p.sumdb = make(map[string][]byte, len(files))
 	for name, data := range files {
-		p.sumdb["sumdb/"+db.Name()+"/"+name] = data
+		p.sumdb["sumdb/"+p.db.Name()+"/"+name] = data
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"path"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -109,14 +110,25 @@ func (u *unpacker) run(ctx context.Context) error {
 	return err
 }
 
-// fill writes everything of a generation.
+// fill writes everything of a generation. The graph, which has thousands of small files, is
+// read first and written beside the layers; it is held against them when all are there.
 func (u *unpacker) fill(ctx context.Context, g *generation) error {
-	layers := slices.DeleteFunc((&Verified{Platforms: []Platform{u.p}}).layers(), func(l proofLayer) bool {
-		return layerKind(l.desc) == kindGraph
-	})
+	last := len(u.p.Layers) - 1
+	graph := u.p.Layers[last]
+	files, err := u.v.readGraph(ctx, graph)
+	if err != nil {
+		return fmt.Errorf("unpack the module graph: %w", err)
+	}
+	w := g.layer(graph.Digest)
+	layers := (&Verified{Platforms: []Platform{u.p}}).layers()
 	u.v.start(layers)
-	err := parallel(ctx, runtime.GOMAXPROCS(0), layers, func(ctx context.Context, l proofLayer) error {
-		if err := u.layer(ctx, g, l); err != nil {
+	err = parallel(ctx, runtime.GOMAXPROCS(0), layers, func(ctx context.Context, l proofLayer) (err error) {
+		if l.desc.Digest == graph.Digest {
+			err = u.graphFiles(ctx, w, files)
+		} else {
+			err = u.layer(ctx, g, l)
+		}
+		if err != nil {
 			return fmt.Errorf("unpack %s: %w", layerName(l.desc), err)
 		}
 		u.v.report(Event{Stage: u.v.stage, Item: layerName(l.desc), Items: 1})
@@ -125,17 +137,9 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 	if err != nil {
 		return err
 	}
-	record, files, err := u.graph(ctx)
+	record, err := u.checker.checkGraph(u.p, files)
 	if err != nil {
 		return fmt.Errorf("unpack the module graph: %w", err)
-	}
-	w := g.layer(u.p.Layers[len(u.p.Layers)-1].Digest)
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if rest, ok := strings.CutPrefix(name, downloadDir); ok {
-			if err := w.write(genDownload+rest, files[name]); err != nil {
-				return err
-			}
-		}
 	}
 	u.result.GoVersion = record.GoVersion
 	g.state.Digest, g.state.Platform, g.state.Extract = u.v.Index.Digest, u.p.String(), u.extract
@@ -146,16 +150,24 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 	return nil
 }
 
-// graph proves the graph layer against the modules that were just read. Linked layers were not
-// read, so their .info and .mod come from where they were linked to.
-func (u *unpacker) graph(ctx context.Context) (*Record, map[string][]byte, error) {
-	desc := u.p.Layers[len(u.p.Layers)-1]
-	files, err := u.v.readGraph(ctx, desc)
-	if err != nil {
-		return nil, nil, err
+// graphFiles writes what of the graph layer belongs into the GOPROXY tree.
+func (u *unpacker) graphFiles(ctx context.Context, w *layerWriter, files map[string][]byte) error {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		rest, ok := strings.CutPrefix(name, downloadDir)
+		if !ok {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !filepath.IsLocal(filepath.FromSlash(rest)) {
+			return fmt.Errorf("%w: %q leads out of the tree", ErrMismatch, name)
+		}
+		if err := w.write(genDownload+rest, files[name]); err != nil {
+			return err
+		}
 	}
-	record, err := u.checker.checkGraph(u.p, files)
-	return record, files, err
+	return nil
 }
 
 // layer links or writes what one layer holds.

@@ -53,6 +53,7 @@ func exitCode(err error) int {
 		{bundle.ErrIncomplete, exitIncomplete},
 		{oci.ErrUnauthorized, exitNoAccess},
 		{gomod.ErrAuth, exitNoAccess},
+		{sumdb.ErrAuth, exitNoAccess},
 		{oci.ErrNoSpace, exitNoSpace},
 		{oci.ErrNetwork, exitNetwork},
 		{gomod.ErrNetwork, exitNetwork},
