@@ -143,7 +143,8 @@ func (c *checker) module(ctx context.Context, desc ocispec.Descriptor) error {
 		if spool, err = os.CreateTemp("", "goferry-*.zip"); err != nil {
 			return err
 		}
-		defer os.Remove(spool.Name())
+		os.Remove(spool.Name())       // now, where the system lets an open file lose its name
+		defer os.Remove(spool.Name()) // else later
 		defer spool.Close()
 		content, err = c.v.readModule(ctx, desc, spool)
 	}
