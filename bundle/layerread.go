@@ -301,7 +301,14 @@ func readGraphTar(r io.Reader) (map[string][]byte, error) {
 		if h.Name == tmpDir {
 			continue
 		}
-		if files[h.Name], err = io.ReadAll(tr); err != nil {
+		const exact = 4 << 20 // beyond this nothing is believed that is not there
+		if h.Size > exact {
+			files[h.Name], err = io.ReadAll(tr)
+		} else {
+			files[h.Name] = make([]byte, h.Size)
+			_, err = io.ReadFull(tr, files[h.Name])
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

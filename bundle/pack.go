@@ -1,16 +1,15 @@
 package bundle
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/mod/module"
 	"golang.org/x/sync/errgroup"
@@ -233,13 +232,13 @@ func (p *packer) graph(ctx context.Context) (layer, error) {
 	if files[recordName], err = p.record.encode(); err != nil {
 		return layer{}, fmt.Errorf("pack the record: %w", err)
 	}
-	var b bytes.Buffer
-	if err := writeGraph(&b, files); err != nil {
-		return layer{}, fmt.Errorf("pack the module graph: %w", err)
+	src := source{name: layerGraph, mediaType: mediaTypeTar, open: func(context.Context) (io.ReadCloser, error) {
+		return piped(func(w io.Writer) error { return writeGraph(w, files) }), nil
+	}}
+	one, direct := p.writer()
+	l, err := one(ctx, src)
+	if err != nil || direct {
+		return l, err
 	}
-	desc := ocispec.Descriptor{
-		MediaType: mediaTypeTar, Digest: digest.FromBytes(b.Bytes()), Size: int64(b.Len()),
-		Annotations: map[string]string{AnnotationLayer: layerGraph},
-	}
-	return layer{desc: desc}, p.push(ctx, desc, b.Bytes())
+	return l, p.pushLayers(ctx, []source{src}, []layer{l})
 }

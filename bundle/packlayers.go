@@ -70,11 +70,7 @@ func (p *packer) writeLayers(ctx context.Context, sources []source) ([]layer, er
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(sources[b].size, sources[a].size) })
 
-	one := p.measure
-	ingester, direct := p.dst.(oci.Ingester)
-	if direct {
-		one = func(ctx context.Context, s source) (layer, error) { return p.ingest(ctx, ingester, s) }
-	}
+	one, direct := p.writer()
 	out := make([]layer, len(sources))
 	err := parallel(ctx, runtime.GOMAXPROCS(0), order, func(ctx context.Context, i int) error {
 		l, err := one(ctx, sources[i])
@@ -89,6 +85,15 @@ func (p *packer) writeLayers(ctx context.Context, sources []source) ([]layer, er
 		return out, err
 	}
 	return out, p.pushLayers(ctx, sources, out)
+}
+
+// writer returns how one layer is made: directly into a store that learns the digest from the
+// bytes, or measured first, to be pushed afterwards.
+func (p *packer) writer() (one func(context.Context, source) (layer, error), direct bool) {
+	if ingester, ok := p.dst.(oci.Ingester); ok {
+		return func(ctx context.Context, s source) (layer, error) { return p.ingest(ctx, ingester, s) }, true
+	}
+	return p.measure, false
 }
 
 // pushLayers sends the layers that have been measured, in the order of sources.
@@ -183,7 +188,7 @@ func (p *packer) ingest(ctx context.Context, dst oci.Ingester, s source) (layer,
 	if err != nil {
 		return layer{}, err
 	}
-	proven, err := p.prove(ctx, s, w.Digest(), io.NewSectionReader(w, 0, n))
+	proven, err := p.prove(ctx, s, w.Digest(), func(context.Context) (io.ReadCloser, error) { return sectionCloser(w, n, nil), nil })
 	if err != nil {
 		return layer{}, err
 	}
@@ -208,12 +213,7 @@ func (p *packer) measure(ctx context.Context, s source) (layer, error) {
 	if err != nil {
 		return layer{}, err
 	}
-	again, err := s.open(ctx)
-	if err != nil {
-		return layer{}, err
-	}
-	defer again.Close()
-	proven, err := p.prove(ctx, s, digester.Digest(), again)
+	proven, err := p.prove(ctx, s, digester.Digest(), s.open)
 	if err != nil {
 		return layer{}, err
 	}
@@ -222,10 +222,17 @@ func (p *packer) measure(ctx context.Context, s source) (layer, error) {
 
 // prove returns the sum of a layer's content, from memory if these very bytes were proven
 // before, and holds it against go.sum and the checksum database.
-func (p *packer) prove(ctx context.Context, s source, d digest.Digest, r io.Reader) (proof, error) {
+func (p *packer) prove(ctx context.Context, s source, d digest.Digest, open func(context.Context) (io.ReadCloser, error)) (proof, error) {
+	if s.prove == nil {
+		return proof{}, nil
+	}
 	proven, ok := p.proofs.get(d)
 	if !ok {
-		var err error
+		r, err := open(ctx)
+		if err != nil {
+			return proof{}, err
+		}
+		defer r.Close()
 		if proven, err = s.prove(ctx, r); err != nil {
 			return proof{}, err
 		}
@@ -234,8 +241,12 @@ func (p *packer) prove(ctx context.Context, s source, d digest.Digest, r io.Read
 	return proven, p.wanted[s.name].zip.check("zip", proven.sum)
 }
 
-// layer completes the descriptor of a module or toolchain layer.
+// layer completes the descriptor of a layer.
 func (p *packer) layer(s source, desc ocispec.Descriptor, proven proof) layer {
+	if s.prove == nil {
+		desc.Annotations = map[string]string{AnnotationLayer: s.name}
+		return layer{desc: desc}
+	}
 	desc.Annotations = map[string]string{AnnotationModule: s.name, AnnotationSum: proven.sum}
 	if !p.wanted[s.name].inSumDB {
 		desc.Annotations[AnnotationSumDB] = "none"

@@ -1,6 +1,8 @@
 package bundle
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +22,7 @@ type source struct {
 	size      int64 // about; for progress and order
 	open      func(context.Context) (io.ReadCloser, error)
 	// prove recomputes the sums from the layer's bytes. For modules r is also an io.ReaderAt.
+	// It is nil for the graph, which is made of what was proven.
 	prove func(ctx context.Context, r io.Reader) (proof, error)
 }
 
@@ -69,18 +72,26 @@ func toolchainSource(t gomod.Toolchain) source {
 			if err != nil {
 				return nil, err
 			}
-			r, w := io.Pipe()
-			go func() {
+			return piped(func(w io.Writer) error {
 				defer f.Close()
-				w.CloseWithError(toolchain.Transcode(ctx, w, f, t.Module.Size, t.Module.Version))
-			}()
-			return r, nil
+				return toolchain.Transcode(ctx, w, f, t.Module.Size, t.Module.Version)
+			}), nil
 		},
 		prove: func(ctx context.Context, r io.Reader) (proof, error) {
 			l, err := toolchain.Walk(ctx, r, t.Module.Version, nil)
 			return proof{sum: l.Sum, diffID: l.DiffID}, err
 		},
 	}
+}
+
+// piped returns what write writes, as it is read. Closing it ends write.
+func piped(write func(io.Writer) error) io.ReadCloser {
+	r, w := io.Pipe()
+	go func() {
+		b := bufio.NewWriterSize(w, 256<<10)
+		w.CloseWithError(cmp.Or(write(b), b.Flush()))
+	}()
+	return r
 }
 
 // framed is a file's content between a head and a tail.

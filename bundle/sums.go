@@ -168,13 +168,15 @@ func (p *packer) sumDBFiles(ctx context.Context) error {
 	if p.db.Name() == "" {
 		return nil
 	}
+	dbName := p.db.Name()
 	files, _, err := p.db.Files(ctx)
 	if err != nil {
 		return fmt.Errorf("take the proofs of the checksum database: %w", err)
 	}
+	p.db = nil // its caches are as large as the files
 	p.sumdb = make(map[string][]byte, len(files))
 	for name, data := range files {
-		p.sumdb["sumdb/"+p.db.Name()+"/"+name] = data
+		p.sumdb["sumdb/"+dbName+"/"+name] = data
 	}
 	return nil
 }

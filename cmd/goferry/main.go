@@ -38,10 +38,18 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 )
 
-func main() { os.Exit(run(os.Args)) }
+func main() {
+	// What lives long is small beside what passes through: collecting more often costs a
+	// few per cent of time and saves a third of the memory.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(40)
+	}
+	os.Exit(run(os.Args))
+}
 
 // run is main without the exit, so that deferred functions run.
 func run(args []string) int {
