@@ -29,12 +29,9 @@ func (g *goCommand) collect(ctx context.Context, s *set, c *Captured) error {
 		if err != nil {
 			return err
 		}
-		name, _ := g.cacheFile(m, ".zip")
-		info, err := os.Stat(name)
-		if err != nil {
-			return fmt.Errorf("capture %s: %w", m, err)
+		if mod.Zip, mod.Size, err = g.scratchZip(m); err != nil {
+			return err
 		}
-		mod.Zip, mod.Size = name, info.Size()
 		c.Modules = append(c.Modules, mod)
 		g.progress(Event{Phase: "capture", Module: m.String(), Bytes: mod.Size})
 		if s.built[m] {
@@ -125,6 +122,17 @@ func (g *goCommand) readCache(m module.Version, ext string) ([]byte, error) {
 		return nil, fmt.Errorf("capture %s: %w", m, err)
 	}
 	return data, nil
+}
+
+func (g *goCommand) scratchZip(m module.Version) (name string, size int64, err error) {
+	if name, err = g.cacheFile(m, ".zip"); err != nil {
+		return "", 0, err
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return "", 0, fmt.Errorf("capture %s: %w", m, err)
+	}
+	return name, info.Size(), nil
 }
 
 // cacheFile names a file of m in the scratch cache.

@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -19,34 +21,47 @@ import (
 type goCommand struct {
 	name     string
 	scratch  string
+	kept     string   // directory of the downloads that are kept; "" if none are
 	env      []string // the user's environment, redirected into scratch
 	user     GoEnv
+	settings map[string]string // all of "go env"
 	warn     func(string)
+	warned   func() []string // what warn was told of the go command's answers
 	progress func(Event)
 }
 
-// newGoCommand learns the user's settings and lays out the scratch directory.
-func newGoCommand(ctx context.Context, opts Options, scratch string) (*goCommand, error) {
-	g := &goCommand{name: opts.Go, scratch: scratch, warn: opts.Warn, progress: opts.Progress}
-	// The scratch directory is a module, so that no go.mod above TempDir counts.
-	idle := g.path("idle")
-	if err := os.MkdirAll(idle, 0o755); err != nil {
-		return nil, fmt.Errorf("capture: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(idle, "go.mod"), []byte("module goferry.invalid/idle\n"), 0o644); err != nil {
-		return nil, fmt.Errorf("capture: %w", err)
-	}
+// newGoCommand learns the user's settings.
+func newGoCommand(ctx context.Context, opts Options) (*goCommand, error) {
+	g := &goCommand{name: opts.Go, warn: opts.Warn, progress: opts.Progress}
 	// GOTOOLCHAIN=local, because a switch would fetch into the user's cache.
-	g.env = append(opts.Env, "GOWORK=off", "GOTOOLCHAIN=local", "GO111MODULE=on")
-	out, err := g.run(ctx, idle, "env", "-json")
+	g.env = append(slices.Clip(opts.Env), "GOTOOLCHAIN=local", "GO111MODULE=on")
+	// Whatever go.mod is above TempDir does not count: go env does not read it.
+	dir := opts.TempDir
+	if dir == "" {
+		dir = os.TempDir()
+	}
+	out, err := g.run(ctx, dir, "env", "-json")
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(out.stdout, &g.user); err != nil {
+	if err := errors.Join(json.Unmarshal(out.stdout, &g.user), json.Unmarshal(out.stdout, &g.settings)); err != nil {
 		return nil, fmt.Errorf("go env -json: %w", err)
 	}
+	if opts.CacheDir != "" {
+		g.kept = filepath.Join(opts.CacheDir, "download")
+	}
 	g.warnFlags(g.user.GOFLAGS)
-	g.env = append(opts.Env,
+	return g, nil
+}
+
+// layOut makes the scratch directory what the go commands are to see.
+func (g *goCommand) layOut(ctx context.Context, opts Options, scratch string) error {
+	g.scratch = scratch
+	// The scratch directory is a module, so that no go.mod above TempDir counts.
+	if err := writeNew(g.path("idle", "go.mod"), []byte("module goferry.invalid/idle\n")); err != nil {
+		return err
+	}
+	g.env = append(slices.Clip(opts.Env),
 		"GO111MODULE=on",
 		"GOMODCACHE="+g.path("mod"),
 		"GOPATH="+g.path("gopath"),
@@ -56,7 +71,26 @@ func newGoCommand(ctx context.Context, opts Options, scratch string) (*goCommand
 		// An index would be keyed by the scratch directory, and never used again.
 		"GODEBUG="+joinNonEmpty(lookupEnv(opts.Env, "GODEBUG"), "goindex=0"),
 	)
-	return g, linkFarm(ctx, g.user.GOMODCACHE, g.path("mod"))
+	if g.user.GOMODCACHE != "" {
+		if err := linkFarm(ctx, g.downloads(), g.user.GOMODCACHE, g.path("mod")); err != nil {
+			return err
+		}
+	}
+	return linkFarm(ctx, g.kept, "", g.path("mod"))
+}
+
+// recordWarnings makes warned return what is told from here on.
+func (g *goCommand) recordWarnings() {
+	var mu sync.Mutex
+	var lines []string
+	tell := g.warn
+	g.warn = func(line string) {
+		mu.Lock()
+		defer mu.Unlock()
+		lines = append(lines, line)
+		tell(line)
+	}
+	g.warned = func() []string { return lines }
 }
 
 // warnFlags tells of flags in GOFLAGS that would change what is captured, and

@@ -14,10 +14,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// linkFarm makes the GOMODCACHE to, whose files and extracted trees are links
-// to those of the GOMODCACHE from. What cannot be linked, or not be read, is
-// left out: the go command then fetches it.
-func linkFarm(ctx context.Context, from, to string) error {
+// linkFarm adds to the GOMODCACHE to links to the files below the download
+// directory from, and to the extracted trees below trees; "" has none. What
+// cannot be linked, or not be read, is left out: the go command then fetches
+// it. What is linked already stays.
+func linkFarm(ctx context.Context, from, trees, to string) error {
 	if err := os.MkdirAll(filepath.Join(to, "cache", "download"), 0o755); err != nil {
 		return fmt.Errorf("capture: %w", err)
 	}
@@ -26,7 +27,7 @@ func linkFarm(ctx context.Context, from, to string) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	f := farm{from: from, to: to, group: group}
+	f := farm{from: from, trees: trees, to: to, group: group}
 	f.link(ctx, "")
 	if err := group.Wait(); err != nil && !errors.Is(err, errNoLinks) {
 		return fmt.Errorf("capture: link %s: %w", from, err)
@@ -39,14 +40,15 @@ func linkFarm(ctx context.Context, from, to string) error {
 var errNoLinks = errors.New("no symbolic links")
 
 type farm struct {
-	from, to string
-	group    *errgroup.Group
+	from, trees string // the latter "" if there are none
+	to          string
+	group       *errgroup.Group
 }
 
-// link follows the directories of cache/download down to those named @v.
+// link follows the directories of the download directory down to those named @v.
 // The escaped module path is at once the name of the extracted tree.
 func (f farm) link(ctx context.Context, path string) {
-	entries, err := os.ReadDir(filepath.Join(f.from, "cache", "download", path))
+	entries, err := os.ReadDir(filepath.Join(f.from, path))
 	if err != nil {
 		return
 	}
@@ -67,8 +69,8 @@ func (f farm) link(ctx context.Context, path string) {
 // only along with its zip, and a tree only along with both: the go command
 // takes that as complete, and would else write to them in place.
 func (f farm) linkVersions(path string) error {
-	dir := filepath.Join("cache", "download", path, "@v")
-	entries, err := os.ReadDir(filepath.Join(f.from, dir))
+	from, to := filepath.Join(f.from, path, "@v"), filepath.Join(f.to, "cache", "download", path, "@v")
+	entries, err := os.ReadDir(from)
 	if err != nil {
 		return nil
 	}
@@ -78,7 +80,7 @@ func (f farm) linkVersions(path string) error {
 		})
 		return found
 	}
-	if err := os.MkdirAll(filepath.Join(f.to, dir), 0o755); err != nil {
+	if err := os.MkdirAll(to, 0o755); err != nil {
 		return err
 	}
 	for _, e := range entries {
@@ -87,7 +89,7 @@ func (f farm) linkVersions(path string) error {
 		switch {
 		case ext == ".info" || ext == ".mod" || ext == ".zip":
 		case ext == ".ziphash" && has(version+".zip"):
-			if !has(version + ".partial") {
+			if f.trees != "" && !has(version+".partial") {
 				if err := f.linkTree(path + "@" + version); err != nil {
 					return err
 				}
@@ -95,7 +97,7 @@ func (f farm) linkVersions(path string) error {
 		default:
 			continue
 		}
-		if err := f.symlink(filepath.Join(dir, e.Name())); err != nil {
+		if err := symlink(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
 			return err
 		}
 	}
@@ -105,16 +107,17 @@ func (f farm) linkVersions(path string) error {
 // linkTree links an extracted tree. That of a toolchain which was never used
 // is left out: on first use the go command changes modes in it.
 func (f farm) linkTree(tree string) error {
-	if strings.HasPrefix(filepath.ToSlash(tree), "golang.org/toolchain@") && !toolchainInUse(filepath.Join(f.from, tree)) {
+	from, to := filepath.Join(f.trees, tree), filepath.Join(f.to, tree)
+	if strings.HasPrefix(filepath.ToSlash(tree), "golang.org/toolchain@") && !toolchainInUse(from) {
 		return nil
 	}
-	if info, err := os.Stat(filepath.Join(f.from, tree)); err != nil || !info.IsDir() {
+	if info, err := os.Stat(from); err != nil || !info.IsDir() {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(filepath.Join(f.to, tree)), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
 	}
-	return f.symlink(tree)
+	return symlink(from, to)
 }
 
 func toolchainInUse(dir string) bool {
@@ -123,8 +126,8 @@ func toolchainInUse(dir string) bool {
 	return err == nil && info.Mode()&0o111 != 0 && modErr == nil
 }
 
-func (f farm) symlink(name string) error {
-	err := os.Symlink(filepath.Join(f.from, name), filepath.Join(f.to, name))
+func symlink(from, to string) error {
+	err := os.Symlink(from, to)
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return nil
 	}

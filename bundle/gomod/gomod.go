@@ -41,19 +41,42 @@
 // newest version in the cache, and everything would be copied and extracted
 // once more (10 s for 200 modules).
 //
+// # What is kept
+//
+// With a CacheDir, what the go command fetches is kept in CacheDir/download, in
+// the layout of cache/download, and is looked up there after the user's
+// GOMODCACHE and before the network; toolchains for other systems, 70 MB each,
+// are never in the former. CacheDir/captures remembers what was captured, so
+// that an unchanged project is captured without a go command but "go env". It
+// has at most 64 files; the downloads are never cleared. Removing CacheDir or
+// anything in it, while no capture runs, costs time and nothing else.
+//
+// A capture is found by the SHA-256 of all that it came from: the settings of
+// the go command, the Options, the go.mod, go.sum, go.work and go.work.sum files
+// of the main modules, the workspaces and the directories that replace modules,
+// and name, size and time of every .go file in those. As with any build tool, a
+// change that keeps size and time is missed. Nothing is remembered where the
+// same files may have another answer tomorrow: for a query such as "latest", for
+// an untidy project whose modules the go command has to look for, and where
+// something could not be had. What is remembered says which zips there are, and
+// counts only while all of them are there; project files and settings are read
+// anew, and warnings are repeated.
+//
 // # Trust
 //
 // Nothing here is proven. The go command is told not to ask the checksum
 // database (GONOSUMDB=*) and begins without go.sum, because the caller checks
 // every zip and every .mod itself, from the bytes that it carries; see
 // [Captured.GoSum] for what the project's go.sum files say. Toolchains that the
-// go command fetches are the exception: it always checks them.
+// go command fetches are the exception: it always checks them, as it fetches
+// them. What CacheDir has is believed as little as what GOMODCACHE has.
 package gomod
 
 import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 
@@ -89,6 +112,7 @@ type Options struct {
 	Go       string       // go command; "" means "go" from PATH
 	Env      []string     // environment of the go command, as os.Environ has it
 	TempDir  string       // where the scratch directory goes; "" means os.TempDir()
+	CacheDir string       // where downloads are kept and captures remembered; "" keeps nothing
 	Progress func(Event)  // may be nil; called from several goroutines, one at a time
 	Warn     func(string) // may be nil; one line for people, one call at a time
 }
@@ -110,8 +134,8 @@ type Captured struct {
 	GoVersion  string      // what the toolchain choice came to, as "go1.26.8"; "" for none
 	Env        GoEnv
 
-	sums    map[module.Version]string
-	scratch string
+	sums   map[module.Version]string
+	remove func() error // removes the scratch directory, once; nil if there is none
 }
 
 // A Module is one module version and its files. A replaced module does not
@@ -153,13 +177,9 @@ type GoEnv struct {
 
 // Capture finds what opts ask for. Cancelling ctx kills the go commands that
 // run. The errors are those of this package's error types where the cause is
-// known, and nothing is left behind on failure.
+// known, and nothing is left behind on failure but downloads in CacheDir.
 func Capture(ctx context.Context, opts Options) (_ *Captured, err error) {
-	scratch, err := os.MkdirTemp(opts.TempDir, "goferry-capture-")
-	if err != nil {
-		return nil, fmt.Errorf("capture: %w", err)
-	}
-	c := &Captured{scratch: scratch, sums: map[module.Version]string{}}
+	c := &Captured{sums: map[module.Version]string{}}
 	defer func() {
 		if err != nil {
 			c.Close()
@@ -169,30 +189,61 @@ func Capture(ctx context.Context, opts Options) (_ *Captured, err error) {
 		}
 	}()
 	opts = opts.withDefaults()
-	g, err := newGoCommand(ctx, opts, scratch)
+	g, err := newGoCommand(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
 	c.Env = g.user
-	s, err := g.captureModules(ctx, c, opts)
+	mains, spaces, err := g.findProjects(ctx, opts.Dirs, c)
 	if err != nil {
 		return nil, err
 	}
-	if err := g.collect(ctx, s, c); err != nil {
+	memory := g.openMemory(opts, mains, spaces)
+	if memory.recall(c) {
+		return c, nil
+	}
+	g.recordWarnings()
+	scratch, err := os.MkdirTemp(opts.TempDir, "goferry-capture-")
+	if err != nil {
+		return nil, fmt.Errorf("capture: %w", err)
+	}
+	c.remove = sync.OnceValue(func() error { return removeAll(scratch) })
+	if err := g.layOut(ctx, opts, scratch); err != nil {
 		return nil, err
 	}
-	if err := g.captureToolchains(ctx, s, c, opts); err != nil {
+	settled, err := g.ask(ctx, mains, spaces, c, opts)
+	g.keep()
+	if err != nil {
 		return nil, err
+	}
+	if g.leaveScratch(c) {
+		go c.remove()
+	}
+	if settled {
+		memory.remember(c, g.warned())
 	}
 	return c, nil
 }
 
+// ask fills c with what the go command says. It is settled if the same files
+// will have the same answer later.
+func (g *goCommand) ask(ctx context.Context, mains []mainModule, spaces []workspace, c *Captured, opts Options) (settled bool, err error) {
+	s, err := g.captureModules(ctx, mains, spaces, opts)
+	if err != nil {
+		return false, err
+	}
+	if err := g.collect(ctx, s, c); err != nil {
+		return false, err
+	}
+	return !s.unsettled, g.captureToolchains(ctx, s, c, opts)
+}
+
 // Close removes the scratch directory.
 func (c *Captured) Close() error {
-	if c == nil || c.scratch == "" {
+	if c == nil || c.remove == nil {
 		return nil
 	}
-	return removeAll(c.scratch)
+	return c.remove()
 }
 
 // GoSum returns what the go.sum files of the projects say of a module: the
@@ -212,6 +263,11 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Go == "" {
 		o.Go = "go"
+	}
+	if o.CacheDir != "" {
+		if dir, err := filepath.Abs(o.CacheDir); err == nil {
+			o.CacheDir = dir
+		}
 	}
 	o.Env = slices.Clone(o.Env)
 	var mu sync.Mutex

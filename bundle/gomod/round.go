@@ -61,6 +61,7 @@ func (r round) downloadAll(ctx context.Context) error {
 			return e
 		}
 		r.g.warn("not captured: " + e.Error())
+		r.set.unsettle()
 	}
 	r.set.add(r.set.zips, found...)
 	return r.set.addWritten(r.sumFile())
@@ -73,12 +74,16 @@ func (r round) tidy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(out.lines, isLookup) {
+		r.set.unsettle()
+	}
 	for _, complaint := range complaints(out.lines) {
 		// A set that depends on the network's mood is no set.
 		if errors.Is(classify(complaint), ErrNetwork) {
 			return newCommandError([]string{"mod", "tidy"}, []string{complaint})
 		}
 		r.g.warn(r.main.name + ": " + oneLine(strings.TrimPrefix(complaint, "go: ")))
+		r.set.unsettle()
 	}
 	return r.set.addWritten(r.sumFile())
 }
@@ -88,8 +93,7 @@ func complaints(lines []string) []string {
 	var all []string
 	for _, line := range lines {
 		switch {
-		case strings.HasPrefix(line, "go: finding "), strings.HasPrefix(line, "go: found "),
-			strings.HasSuffix(line, "matched no packages"):
+		case isLookup(line), strings.HasSuffix(line, "matched no packages"):
 		case strings.HasPrefix(line, "\t") && len(all) > 0:
 			all[len(all)-1] += line
 		default:
@@ -97,6 +101,12 @@ func complaints(lines []string) []string {
 		}
 	}
 	return all
+}
+
+// isLookup reports whether the go command tells that it looks for the newest
+// version of a module which go.mod does not name.
+func isLookup(line string) bool {
+	return strings.HasPrefix(line, "go: finding ") || strings.HasPrefix(line, "go: found ")
 }
 
 // list takes the .info of every module that version selection arrives at.

@@ -24,6 +24,10 @@ type set struct {
 	infos map[module.Version]bool // .info files
 
 	goVersion string // highest that a main module asks for, as "go1.26"
+
+	// unsettled says that the answer may be another tomorrow, from the same
+	// files: a version was looked up, or something could not be had.
+	unsettled bool
 }
 
 func newSet() *set {
@@ -34,12 +38,8 @@ func newSet() *set {
 }
 
 // captureModules goes through the projects and the extra modules of opts.
-func (g *goCommand) captureModules(ctx context.Context, c *Captured, opts Options) (*set, error) {
+func (g *goCommand) captureModules(ctx context.Context, mains []mainModule, spaces []workspace, opts Options) (*set, error) {
 	s := newSet()
-	mains, spaces, err := g.findProjects(ctx, opts.Dirs, c)
-	if err != nil {
-		return nil, err
-	}
 	for _, m := range opts.Modules {
 		main, err := g.extraModule(ctx, m, s)
 		if err != nil {
@@ -120,6 +120,7 @@ func (s *set) addList(g *goCommand, out output) error {
 				return e
 			}
 			g.warn("not captured: " + e.Error())
+			s.unsettle()
 		default:
 			s.add(s.infos, m)
 		}
@@ -152,6 +153,12 @@ func (s *set) add(to map[module.Version]bool, mods ...module.Version) {
 	}
 }
 
+func (s *set) unsettle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsettled = true
+}
+
 // addWritten adds what the go command wrote to the go.sum file name.
 func (s *set) addWritten(name string) error {
 	data, err := readOptional(name)
@@ -175,13 +182,18 @@ func (s *set) addWritten(name string) error {
 	return nil
 }
 
-// raise takes the go and toolchain lines of a go.mod file into account.
+// raise takes the go and toolchain lines into account that the go command has
+// written to a go.mod file.
 func (s *set) raise(name string, data []byte) error {
 	f, err := modfile.Parse(name, data, nil)
 	if err != nil {
 		return err
 	}
+	before := s.goVersion
 	s.raiseLines(f.Go, f.Toolchain)
+	if s.goVersion != before {
+		s.unsettle() // the go command may have looked for the newest
+	}
 	return nil
 }
 

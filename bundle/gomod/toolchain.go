@@ -75,26 +75,27 @@ func (g *goCommand) projectToolchain(s *set) string {
 	}
 }
 
-// fetchToolchain takes the zip of a toolchain from the user's cache, or has
-// the go command fetch it. Its .info and .mod are ours, since a cache that the
+// fetchToolchain takes the zip of a toolchain from the user's cache or the kept
+// downloads, or has the go command fetch it. Its .info and .mod are ours, since a cache that the
 // go command filled by switching does not have both.
 func (g *goCommand) fetchToolchain(ctx context.Context, v string, p Platform) (Toolchain, error) {
 	m := module.Version{Path: toolchainPath, Version: toolchainVersion(v, p)}
 	t := Toolchain{Version: v, Platform: p}
-	name, err := g.cacheFile(m, ".zip")
-	if err != nil {
+	if _, err := escape(m, "@"); err != nil {
 		return t, fmt.Errorf("%w: %s for %s: %w", ErrUnknownToolchain, v, p, err)
 	}
-	info, err := os.Stat(name)
-	if err != nil {
+	name, size := g.find(m)
+	if name == "" {
 		if err := g.downloadToolchain(ctx, m, v, p); err != nil {
 			return t, err
 		}
-		if info, err = os.Stat(name); err != nil {
-			return t, fmt.Errorf("capture %s: %w", m, err)
+		var err error
+		if name, size, err = g.scratchZip(m); err != nil {
+			return t, err
 		}
 	}
-	t.Module = Module{Path: m.Path, Version: m.Version, Mod: []byte(toolchainMod), Zip: name, Size: info.Size()}
+	t.Module = Module{Path: m.Path, Version: m.Version, Mod: []byte(toolchainMod), Zip: name, Size: size}
+	var err error
 	t.Module.Info, err = normalInfo(m, []byte("{}"))
 	return t, err
 }

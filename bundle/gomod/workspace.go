@@ -51,6 +51,7 @@ func (g *goCommand) downloadWorkspace(ctx context.Context, work string, required
 			return e
 		}
 		g.warn("not captured: " + e.Error())
+		s.unsettle()
 	}
 	s.add(s.built, found...)
 	s.add(s.zips, found...)
