@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -89,9 +90,13 @@ func capture(ctx context.Context, opts PackOptions, report func(Event)) (*gomod.
 		}
 		extra = append(extra, module.Version{Path: path, Version: version})
 	}
+	var cacheDir string
+	if opts.CacheDir != "" {
+		cacheDir = filepath.Join(opts.CacheDir, "gomod")
+	}
 	return gomod.Capture(ctx, gomod.Options{
 		Dirs: opts.Dirs, Modules: extra, Scope: opts.Scope, Toolchain: opts.Toolchain, Platforms: opts.Platforms,
-		Go: opts.Go, Env: opts.Env, TempDir: opts.TempDir, Warn: opts.Warn,
+		Go: opts.Go, Env: opts.Env, TempDir: opts.TempDir, CacheDir: cacheDir, Warn: opts.Warn,
 		Progress: func(e gomod.Event) { report(Event{Stage: "capture", Item: e.Module, Items: 1, Bytes: e.Bytes}) },
 	})
 }
