@@ -100,6 +100,9 @@ const (
 	// maxManifest is the largest manifest or index that is written or read, in bytes.
 	// Registries stop at 4 MiB.
 	maxManifest = 3_500_000
+
+	maxPlatforms = 64       // of a bundle that is read
+	maxDocuments = 32 << 20 // of a bundle that is read, in bytes: index, manifests and configs
 )
 
 // Where things are in the layers' trees, which is where they are in an image.

@@ -159,6 +159,8 @@ func TestZipSum(t *testing.T) {
 		{"reserved on Windows", []zipFile{{p + "aux.go", ""}}, false},
 		{"bad character", []zipFile{{p + "x?y.go", ""}}, false},
 		{"case collision", []zipFile{{p + "a.go", ""}, {p + "A.go", ""}}, false},
+		{"file below a file", []zipFile{{p + "a", ""}, {p + "a/b.go", ""}}, false},
+		{"file above a file", []zipFile{{p + "A/b.go", ""}, {p + "a", ""}}, false},
 		{"twice", []zipFile{{p + "a.go", ""}, {p + "a.go", ""}}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -215,6 +217,30 @@ func TestQueryable(t *testing.T) {
 	})
 	if len(got["a"]) != 1 || got["a"][0] != "v1.0.0" || len(got["b"]) != 1 {
 		t.Errorf("queryable = %v: a version without a zip answers only where no version has one", got)
+	}
+}
+
+func TestCheckWords(t *testing.T) {
+	public := RecordModule{Path: "golang.org/x/mod", Version: "v0.1.0", Sum: "h1:x"}
+	private := RecordModule{Path: "corp.example/m", Version: "v0.1.0", Sum: "h1:x", NoSumDB: true}
+	for _, test := range []struct {
+		name string
+		r    Record
+		ok   bool
+	}{
+		{"all in the database", Record{SumDB: "sum.golang.org", Modules: []RecordModule{public}}, true},
+		{"one is private", Record{SumDB: "sum.golang.org", NoSumDB: "corp.example", Modules: []RecordModule{private, public}}, true},
+		{"no database", Record{NoSumDB: "*", Modules: []RecordModule{private}}, true},
+		{"a public one taken out", Record{SumDB: "sum.golang.org", NoSumDB: "*", Modules: []RecordModule{private, public}}, false},
+		{"for no module", Record{SumDB: "sum.golang.org", NoSumDB: "corp.example", Modules: []RecordModule{public}}, false},
+		{"a newline", Record{Scope: "dev\nGOFLAGS=x"}, false},
+		{"a space", Record{SumDB: "sum.golang.org https://evil.example"}, false},
+		{"an unknown database without a key", Record{SumDB: "sum.example"}, false},
+		{"a version without a toolchain", Record{GoVersion: "go1.26.8"}, false},
+	} {
+		if err := test.r.checkWords(); (err == nil) != test.ok {
+			t.Errorf("%s: checkWords = %v", test.name, err)
+		}
 	}
 }
 

@@ -55,31 +55,44 @@ func (r *Record) notInSumDB() []string {
 
 // graph proves the graph layer of a platform.
 func (c *checker) graph(ctx context.Context, p Platform, desc ocispec.Descriptor) (*Record, error) {
-	files, err := c.v.readGraph(ctx, desc)
+	record, files, err := c.v.openGraph(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	return c.checkGraph(p, files)
+	return record, c.checkGraph(record, files)
+}
+
+// openGraph reads the graph layer of a platform, and proves that what it says of itself and of
+// the layers is in order. What it says of their content is for checkGraph.
+func (v *Verified) openGraph(ctx context.Context, p Platform) (*Record, map[string][]byte, error) {
+	files, err := v.readGraph(ctx, p.Layers[len(p.Layers)-1])
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(files[recordName]) > maxRecord {
+		return nil, nil, fmt.Errorf("%w: the bundle's record has %d bytes, more than %d", ErrMismatch, len(files[recordName]), maxRecord)
+	}
+	record, err := parseRecord(files[recordName])
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: the bundle's record: %w", ErrMismatch, err)
+	}
+	if err := errors.Join(record.checkLayers(p), record.checkNames(files)); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrMismatch, err)
+	}
+	return record, files, nil
 }
 
 // checkGraph holds the files of a graph layer against the layers of the platform, which have
 // been read before.
-func (c *checker) checkGraph(p Platform, files map[string][]byte) (*Record, error) {
-	record, err := parseRecord(files[recordName])
-	if err != nil {
-		return nil, fmt.Errorf("%w: the bundle's record: %w", ErrMismatch, err)
-	}
-	if err := record.checkLayers(p); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMismatch, err)
-	}
+func (c *checker) checkGraph(record *Record, files map[string][]byte) error {
 	errs := slices.Concat(c.checkGraphFiles(record, files), record.checkGoSum())
 	if err := record.checkSumDB(files); err != nil {
 		errs = append(errs, err)
 	}
 	if len(errs) > 0 {
-		return nil, fmt.Errorf("%w: %w", ErrMismatch, errors.Join(errs...))
+		return fmt.Errorf("%w: %w", ErrMismatch, errors.Join(errs...))
 	}
-	return record, nil
+	return nil
 }
 
 // checkLayers holds the record against the layers of one platform.

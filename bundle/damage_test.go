@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/mod/module"
 
 	"github.com/goferry/goferry/oci"
 )
@@ -142,8 +144,23 @@ func TestCheckFindsForgery(t *testing.T) {
 		{"a .info file of another version", func(t *testing.T, f *forgery) {
 			f.replaceModule(t, 1, []byte(`{"Version":"v9.9.9"}`), []byte("module example.com/Upper/sub\n"), f.zip(t, 1))
 		}, ".info file is of version"},
-		{"a layer too many", func(_ *testing.T, f *forgery) {
+		{"one blob under two names", func(_ *testing.T, f *forgery) {
 			extra := f.manifest.Layers[1]
+			extra.Annotations = map[string]string{AnnotationModule: "example.com/x@v1.0.0", AnnotationSum: "h1:x"}
+			f.manifest.Layers = append(f.manifest.Layers[:2:2], append([]ocispec.Descriptor{extra}, f.manifest.Layers[2:]...)...)
+			f.image.RootFS.DiffIDs = append(f.image.RootFS.DiffIDs[:2:2], append([]digest.Digest{extra.Digest}, f.image.RootFS.DiffIDs[2:]...)...)
+		}, "is both"},
+		{"a layer too many", func(t *testing.T, f *forgery) {
+			m := testModule(t, t.TempDir(), "example.com/x", "v1.0.0")
+			zip, err := os.ReadFile(m.Zip)
+			if err != nil {
+				t.Fatal(err)
+			}
+			head, tail, err := moduleTar(module.Version{Path: m.Path, Version: m.Version}, m.Info, m.Mod, m.Size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			extra := f.push(t, mediaTypeTar, bytes.Join([][]byte{head, zip, tail}, nil))
 			extra.Annotations = map[string]string{AnnotationModule: "example.com/x@v1.0.0", AnnotationSum: "h1:x"}
 			f.manifest.Layers = append(f.manifest.Layers[:2:2], append([]ocispec.Descriptor{extra}, f.manifest.Layers[2:]...)...)
 			f.image.RootFS.DiffIDs = append(f.image.RootFS.DiffIDs[:2:2], append([]digest.Digest{extra.Digest}, f.image.RootFS.DiffIDs[2:]...)...)
@@ -172,6 +189,26 @@ func TestCheckFindsForgery(t *testing.T) {
 				files[downloadDir+"example.com/!upper/sub/@v/v1.2.0.ziphash"] = []byte("h1:x")
 			})
 		}, ".ziphash"},
+		{"a file below the checksum database's directory", func(t *testing.T, f *forgery) {
+			f.editGraph(t, func(files map[string][]byte) {
+				files[downloadDir+"sumdb/a/../../../../../go/src/fmt/evil.go"] = []byte("package fmt")
+			})
+		}, "does not belong there"},
+		{"a sparse file", func(t *testing.T, f *forgery) {
+			var b bytes.Buffer
+			tw := tar.NewWriter(&b)
+			tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: recordName, Size: 1 << 50, Mode: 0o644})
+			f.replaceLayer(t, len(f.manifest.Layers)-1, b.Bytes())
+		}, "is not a regular file of"},
+		{"a line for the go command's environment", func(t *testing.T, f *forgery) {
+			f.editRecord(t, func(r *Record) { r.NoSumDB = "none\nGOFLAGS=-toolexec=evil" })
+		}, "space or control character"},
+		{"a Go version that the toolchain is not", func(t *testing.T, f *forgery) {
+			f.editRecord(t, func(r *Record) { r.GoVersion = "go1.26.9" })
+		}, "is not a toolchain of go1.26.9"},
+		{"a toolchain of another platform", func(_ *testing.T, f *forgery) {
+			f.index.Manifests[0].Platform.OS, f.image.OS = "darwin", "darwin"
+		}, "is not a toolchain for darwin"},
 		{"a forged go.sum", func(t *testing.T, f *forgery) {
 			f.editGraph(t, func(files map[string][]byte) {
 				files[recordName] = bytes.Replace(files[recordName], []byte(" v1.2.0 h1:"), []byte(" v1.2.0 h1:x"), 1)
@@ -284,7 +321,7 @@ func (f *forgery) zip(t *testing.T, i int) []byte {
 func (f *forgery) editGraph(t *testing.T, edit func(map[string][]byte)) {
 	t.Helper()
 	last := len(f.manifest.Layers) - 1
-	files, err := readGraphTar(bytes.NewReader(f.read(t, f.manifest.Layers[last])))
+	files, err := readGraphTar(bytes.NewReader(f.read(t, f.manifest.Layers[last])), f.manifest.Layers[last].Size)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,6 +331,20 @@ func (f *forgery) editGraph(t *testing.T, edit func(map[string][]byte)) {
 		t.Fatal(err)
 	}
 	f.replaceLayer(t, last, b.Bytes())
+}
+
+func (f *forgery) editRecord(t *testing.T, edit func(*Record)) {
+	t.Helper()
+	f.editGraph(t, func(files map[string][]byte) {
+		r, err := parseRecord(files[recordName])
+		if err != nil {
+			t.Fatal(err)
+		}
+		edit(r)
+		if files[recordName], err = r.encode(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func (f *forgery) write(t *testing.T) {

@@ -31,10 +31,22 @@ const (
 // A state says which layers a generation was made of, and what their files looked like when
 // they had been proven, so that a later generation can link them if nobody touched them.
 type state struct {
-	Digest   digest.Digest                 `json:"digest"` // of the bundle's index
-	Platform string                        `json:"platform"`
-	Extract  bool                          `json:"extract,omitempty"`
-	Layers   map[digest.Digest][]stateFile `json:"layers"` // the graph's has the settings as well
+	Digest   digest.Digest                `json:"digest"` // of the bundle's index
+	Platform string                       `json:"platform"`
+	Extract  bool                         `json:"extract,omitempty"`
+	Layers   map[digest.Digest]stateLayer `json:"layers"` // the graph's has the settings as well
+}
+
+// A stateLayer is a layer with what it was proven to be.
+type stateLayer struct {
+	Name   string        `json:"name"`
+	Sum    string        `json:"sum,omitempty"`
+	DiffID digest.Digest `json:"diffID,omitempty"` // empty: the manifest was not an image
+	Files  []stateFile   `json:"files"`
+}
+
+func layerState(l proofLayer) stateLayer {
+	return stateLayer{Name: layerName(l.desc), Sum: l.desc.Annotations[AnnotationSum], DiffID: l.diffID}
 }
 
 type stateFile struct {
@@ -65,7 +77,7 @@ type generation struct {
 // stage begins a generation.
 func (t *tree) stage() (*generation, error) {
 	g := &generation{tree: t, dir: path.Join(dirGenerations, stagePrefix+rand.Text()[:8]), dirs: make(map[string]bool)}
-	g.state.Layers = make(map[digest.Digest][]stateFile)
+	g.state.Layers = make(map[digest.Digest]stateLayer)
 	if err := t.root.Mkdir(g.dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -160,14 +172,14 @@ func (g *generation) write(name string, data []byte) error {
 
 func (g *generation) read(name string) ([]byte, error) { return g.root.ReadFile(name) }
 
-// link takes a layer's files from the current generation if they all are as they were when
-// they were proven.
-func (g *generation) link(layer digest.Digest) (bool, error) {
-	files, ok := g.before.Layers[layer]
-	if !ok || !g.untouched(files) {
+// link takes a layer's files from the current generation if it was proven to be the same layer
+// and nobody touched them since, as far as size, mode and time tell.
+func (g *generation) link(l proofLayer) (bool, error) {
+	was, is := g.before.Layers[l.desc.Digest], layerState(l)
+	if was.Name != is.Name || was.Sum != is.Sum || was.DiffID != is.DiffID || len(was.Files) == 0 || !g.untouched(was.Files) {
 		return false, nil
 	}
-	for _, f := range files {
+	for _, f := range was.Files {
 		if err := g.mkdir(path.Dir(f.Name)); err != nil {
 			return false, err
 		}
@@ -177,7 +189,7 @@ func (g *generation) link(layer digest.Digest) (bool, error) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.state.Layers[layer] = files
+	g.state.Layers[l.desc.Digest] = was
 	return true, nil
 }
 
@@ -198,8 +210,8 @@ func (g *generation) same() (string, bool) {
 	if b.Digest != s.Digest || b.Platform != s.Platform || b.Extract != s.Extract || len(b.Layers) != len(s.Layers) {
 		return "", false
 	}
-	for layer, files := range s.Layers {
-		if len(b.Layers[layer]) != len(files) || !g.untouched(b.Layers[layer]) {
+	for d, l := range s.Layers {
+		if len(b.Layers[d].Files) != len(l.Files) || !g.untouched(b.Layers[d].Files) {
 			return "", false
 		}
 	}
@@ -217,11 +229,13 @@ func (g *generation) same() (string, bool) {
 type layerWriter struct {
 	g      *generation
 	digest digest.Digest
-	files  []stateFile
+	state  stateLayer
 	name   string // of the file that is open
 }
 
-func (g *generation) layer(d digest.Digest) *layerWriter { return &layerWriter{g: g, digest: d} }
+func (g *generation) layer(l proofLayer) *layerWriter {
+	return &layerWriter{g: g, digest: l.desc.Digest, state: layerState(l)}
+}
 
 // create begins a file, which close ends.
 func (w *layerWriter) create(name string, mode fs.FileMode) (*os.File, error) {
@@ -234,7 +248,7 @@ func (w *layerWriter) close(f *os.File) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	w.files = append(w.files, fileState(w.name, info))
+	w.state.Files = append(w.state.Files, fileState(w.name, info))
 	return nil
 }
 
@@ -272,14 +286,23 @@ func (w *layerWriter) extract(m module.Version, zip string) error {
 		if err != nil {
 			return err
 		}
+		mode := fs.FileMode(0o644) // Unzip leaves them as the umask has them
 		if d.IsDir() {
-			return w.g.root.Chmod(file, 0o755)
+			mode = 0o755
 		}
-		info, err := d.Info()
+		if w.g.tree.chmod {
+			if err := w.g.root.Chmod(file, mode); err != nil {
+				return err
+			}
+		}
+		if d.IsDir() {
+			return nil
+		}
+		info, err := w.g.root.Lstat(file)
 		if err != nil {
 			return err
 		}
-		w.files = append(w.files, fileState(file, info))
+		w.state.Files = append(w.state.Files, fileState(file, info))
 		return nil
 	})
 }
@@ -288,5 +311,5 @@ func (w *layerWriter) extract(m module.Version, zip string) error {
 func (w *layerWriter) done() {
 	w.g.mu.Lock()
 	defer w.g.mu.Unlock()
-	w.g.state.Layers[w.digest] = w.files
+	w.g.state.Layers[w.digest] = w.state
 }

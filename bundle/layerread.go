@@ -21,9 +21,10 @@ import (
 
 // Limits of what is read into memory, in bytes.
 const (
-	maxInfo  = 64 << 10
-	maxGoMod = 16 << 20 // cmd/go's limit
-	maxGraph = 512 << 20
+	maxInfo   = 64 << 10
+	maxGoMod  = 16 << 20 // cmd/go's limit
+	maxGraph  = 128 << 20
+	maxRecord = 32 << 20
 )
 
 // layerModule returns the module that a layer's descriptor names, if it is a proper one.
@@ -271,7 +272,7 @@ func (v *Verified) readGraph(ctx context.Context, desc ocispec.Descriptor) (map[
 		return nil, err
 	}
 	defer b.Close()
-	files, err := readGraphTar(b)
+	files, err := readGraphTar(b, desc.Size)
 	if err != nil {
 		return nil, b.blame(ctx, err)
 	}
@@ -288,7 +289,9 @@ func (v *Verified) readGraph(ctx context.Context, desc ocispec.Descriptor) (map[
 	return files, nil
 }
 
-func readGraphTar(r io.Reader) (map[string][]byte, error) {
+// readGraphTar reads the files of a graph layer of the given size. It is not strict: what it
+// takes is written again and compared.
+func readGraphTar(r io.Reader, size int64) (map[string][]byte, error) {
 	files := make(map[string][]byte)
 	for tr := tar.NewReader(r); ; {
 		h, err := tr.Next()
@@ -300,6 +303,9 @@ func readGraphTar(r io.Reader) (map[string][]byte, error) {
 		}
 		if h.Name == tmpDir {
 			continue
+		}
+		if size -= h.Size; h.Typeflag != tar.TypeReg || size < 0 { // a sparse file may claim any size
+			return nil, fmt.Errorf("%q is not a regular file of %d bytes", h.Name, h.Size)
 		}
 		const exact = 4 << 20 // beyond this nothing is believed that is not there
 		if h.Size > exact {

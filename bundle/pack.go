@@ -231,6 +231,9 @@ func (p *packer) graph(ctx context.Context) (layer, error) {
 	if err != nil {
 		return layer{}, fmt.Errorf("pack the module graph: %w", err)
 	}
+	if err := p.record.checkWords(); err != nil {
+		return layer{}, fmt.Errorf("pack the record: %w", err)
+	}
 	for name, data := range p.sumdb {
 		files[downloadDir+name] = data
 	}

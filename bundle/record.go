@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/semver"
+
+	"github.com/goferry/goferry/bundle/toolchain"
 )
 
 // A Record is the bundle's own account of itself, kept in the graph layer. It says nothing
@@ -100,7 +102,21 @@ func parseRecord(data []byte) (*Record, error) {
 			}
 		}
 	}
-	return r, nil
+	return r, r.checkWords()
+}
+
+// checkGoVersion holds the toolchains against the Go version that the record says they are.
+func (r *Record) checkGoVersion() error {
+	if (r.GoVersion == "") != (len(r.Toolchains) == 0) {
+		return fmt.Errorf("it says Go version %q, and has %d toolchains", r.GoVersion, len(r.Toolchains))
+	}
+	for _, t := range r.Toolchains {
+		goVersion, _, _, err := toolchain.ParseVersion(t.Version)
+		if err != nil || t.Path != toolchainPath || goVersion != r.GoVersion {
+			return fmt.Errorf("%s is not a toolchain of %s", t, r.GoVersion)
+		}
+	}
+	return nil
 }
 
 // fillSums enters the sums that were proven for layers.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"path"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -113,13 +112,12 @@ func (u *unpacker) run(ctx context.Context) error {
 // fill writes everything of a generation. The graph, which has thousands of small files, is
 // read first and written beside the layers; it is held against them when all are there.
 func (u *unpacker) fill(ctx context.Context, g *generation) error {
-	last := len(u.p.Layers) - 1
-	graph := u.p.Layers[last]
-	files, err := u.v.readGraph(ctx, graph)
+	graph := u.p.Layers[len(u.p.Layers)-1]
+	record, files, err := u.v.openGraph(ctx, u.p)
 	if err != nil {
 		return fmt.Errorf("unpack the module graph: %w", err)
 	}
-	w := g.layer(graph.Digest)
+	w := g.layer(proofLayer{desc: graph})
 	layers := (&Verified{Platforms: []Platform{u.p}}).layers()
 	u.v.start(layers)
 	err = parallel(ctx, runtime.GOMAXPROCS(0), layers, func(ctx context.Context, l proofLayer) (err error) {
@@ -137,8 +135,7 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 	if err != nil {
 		return err
 	}
-	record, err := u.checker.checkGraph(u.p, files)
-	if err != nil {
+	if err := u.checker.checkGraph(record, files); err != nil {
 		return fmt.Errorf("unpack the module graph: %w", err)
 	}
 	u.result.GoVersion = record.GoVersion
@@ -160,9 +157,6 @@ func (u *unpacker) graphFiles(ctx context.Context, w *layerWriter, files map[str
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if !filepath.IsLocal(filepath.FromSlash(rest)) {
-			return fmt.Errorf("%w: %q leads out of the tree", ErrMismatch, name)
-		}
 		if err := w.write(genDownload+rest, files[name]); err != nil {
 			return err
 		}
@@ -180,7 +174,7 @@ func (u *unpacker) layer(ctx context.Context, g *generation, l proofLayer) error
 		u.checker.mu.Unlock()
 	}
 	if !isModule || u.extract == g.before.Extract {
-		linked, err := g.link(l.desc.Digest)
+		linked, err := g.link(l)
 		if err != nil {
 			return err
 		}
@@ -190,7 +184,7 @@ func (u *unpacker) layer(ctx context.Context, g *generation, l proofLayer) error
 		}
 	}
 	var err error
-	w := g.layer(l.desc.Digest)
+	w := g.layer(l)
 	if isModule {
 		err = u.module(ctx, w, l, m)
 	} else {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/goferry/goferry/bundle/gomod"
 	"github.com/goferry/goferry/oci"
 )
@@ -168,6 +170,37 @@ func TestUnpackMends(t *testing.T) {
 			unpackTest(t, s, dir, false)
 			if got, err := os.ReadFile(file); err != nil || string(got) != string(good) {
 				t.Errorf("after unpacking again %s is %.20q, %v", name, got, err)
+			}
+		})
+	}
+}
+
+// A layer of the generation before is linked only for a bundle that says the same of it: here one
+// calls an old toolchain by a new name.
+func TestUnpackDoesNotLinkRelabelled(t *testing.T) {
+	f := newForgery(t)
+	dir := t.TempDir()
+	unpackTest(t, f.store, dir, false)
+	for name, edit := range map[string]func(){
+		"sum":     func() { f.manifest.Layers[0].Annotations[AnnotationSum] = "h1:FORGED=" },
+		"diff_id": func() { f.image.RootFS.DiffIDs[0] = digest.FromString("x") },
+		"name": func() {
+			f.manifest.Layers[0].Annotations[AnnotationModule] = "golang.org/toolchain@v0.0.1-go1.26.9.linux-amd64"
+			f.editRecord(t, func(r *Record) {
+				r.GoVersion, r.Toolchains[0].Version = "go1.26.9", "v0.0.1-go1.26.9.linux-amd64"
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f = newForgery(t)
+			edit()
+			f.write(t)
+			v, err := Verify(t.Context(), f.store, "v1", VerifyOptions{})
+			if err == nil {
+				_, err = Unpack(t.Context(), v, dir, UnpackOptions{Platform: linux})
+			}
+			if !errors.Is(err, ErrMismatch) {
+				t.Errorf("Unpack: %v, want ErrMismatch", err)
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/goferry/goferry/bundle/gomod"
+	"github.com/goferry/goferry/bundle/toolchain"
 	"github.com/goferry/goferry/oci"
 )
 
@@ -107,14 +108,37 @@ func open(ctx context.Context, s oci.Store, target string) (*Verified, error) {
 		return nil, fmt.Errorf("%w: index %s: %w", ErrMismatch, desc.Digest, err)
 	}
 	v := &Verified{Index: desc, store: s, annotations: index.Annotations}
+	documents := desc.Size
 	for _, m := range index.Manifests {
 		p, err := openPlatform(ctx, s, m)
 		if err != nil {
 			return nil, err
 		}
 		v.Platforms = append(v.Platforms, p)
+		if documents += p.Manifest.Size + p.Config.Size; documents > maxDocuments {
+			return nil, fmt.Errorf("%w: manifests and configs have more than %d bytes", ErrMismatch, maxDocuments)
+		}
 	}
-	return v, nil
+	return v, v.checkNames()
+}
+
+// checkNames refuses a bundle in which one blob has two names, or one module two blobs: each
+// layer is read once, for all platforms that have it.
+func (v *Verified) checkNames() error {
+	names, blobs := make(map[digest.Digest]string), make(map[string]digest.Digest)
+	for _, p := range v.Platforms {
+		for _, l := range p.Layers {
+			name := layerName(l) + " " + l.Annotations[AnnotationSum]
+			if other, ok := names[l.Digest]; ok && other != name {
+				return fmt.Errorf("%w: layer %s is both %s and %s", ErrMismatch, l.Digest, other, name)
+			}
+			if other, ok := blobs[layerName(l)]; ok && other != l.Digest {
+				return fmt.Errorf("%w: %s is both %s and %s", ErrMismatch, layerName(l), other, l.Digest)
+			}
+			names[l.Digest], blobs[layerName(l)] = name, l.Digest
+		}
+	}
+	return nil
 }
 
 // named adds to an error of a store what the blob is, and makes a missing one ErrIncomplete
@@ -137,8 +161,8 @@ func checkIndex(data []byte, index ocispec.Index) error {
 		return fmt.Errorf("mediaType is %q", index.MediaType)
 	case index.Annotations[AnnotationFormat] != formatVersion:
 		return fmt.Errorf("not a goferry bundle (annotation %s is %q, not %q)", AnnotationFormat, index.Annotations[AnnotationFormat], formatVersion)
-	case len(index.Manifests) == 0:
-		return errors.New("it names no manifest")
+	case len(index.Manifests) == 0 || len(index.Manifests) > maxPlatforms:
+		return fmt.Errorf("it names %d manifests", len(index.Manifests))
 	case index.ArtifactType != "" || index.Subject != nil:
 		return errors.New("it has an artifactType or a subject")
 	}
@@ -200,7 +224,7 @@ func openPlatform(ctx context.Context, s oci.Store, desc ocispec.Descriptor) (Pl
 	if err != nil {
 		return p, named(what, desc.Digest, err)
 	}
-	if err := checkManifest(data, m); err != nil {
+	if err := checkManifest(data, m, p.Platform); err != nil {
 		return p, fmt.Errorf("%w: %s %s: %w", ErrMismatch, what, desc.Digest, err)
 	}
 	p.Config, p.Layers = m.Config, m.Layers
@@ -225,7 +249,7 @@ func openPlatform(ctx context.Context, s oci.Store, desc ocispec.Descriptor) (Pl
 	return p, nil
 }
 
-func checkManifest(data []byte, m ocispec.Manifest) error {
+func checkManifest(data []byte, m ocispec.Manifest, p gomod.Platform) error {
 	switch {
 	case m.SchemaVersion != 2:
 		return fmt.Errorf("schemaVersion is %d, not 2", m.SchemaVersion)
@@ -254,10 +278,24 @@ func checkManifest(data []byte, m ocispec.Manifest) error {
 		if kind == kindUnknown || kind == kindGraph && i != len(m.Layers)-1 || kind == kindToolchain && i != 0 {
 			return fmt.Errorf("layer %d (%s) is none that belongs there", i, l.Digest)
 		}
+		if kind == kindToolchain {
+			if err := checkToolchain(l, p); err != nil {
+				return err
+			}
+		}
 		if names[name] {
 			return fmt.Errorf("layer %q stands twice", name)
 		}
 		names[name] = true
+	}
+	return nil
+}
+
+// checkToolchain refuses a toolchain of another platform.
+func checkToolchain(l ocispec.Descriptor, p gomod.Platform) error {
+	m, _ := layerModule(l)
+	if _, goos, goarch, err := toolchain.ParseVersion(m.Version); err != nil || goos != p.OS || goarch != p.Arch {
+		return fmt.Errorf("%s is not a toolchain for %s", m, p)
 	}
 	return nil
 }
