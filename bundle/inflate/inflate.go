@@ -47,8 +47,7 @@ type decoder struct {
 	bits     uint64 // bits taken from src, the next one lowest
 	n        uint   // how many of them count; higher ones are the same as src has at pos
 
-	lit  [litSize]uint32
-	dist [distSize]uint32
+	own  tables
 	pre  [1 << preBits]uint32
 	lens [286 + 30]uint8
 }
@@ -90,10 +89,10 @@ func (d *decoder) stream() error {
 		case 0:
 			err = d.stored()
 		case 1:
-			err = d.block(&fixedLit, &fixedDist)
+			err = d.block(&fixedTables)
 		case 2:
 			if err = d.codes(); err == nil {
-				err = d.block(&d.lit, &d.dist)
+				err = d.block(&d.own)
 			}
 		default:
 			err = ErrCorrupt
@@ -188,125 +187,10 @@ func (d *decoder) codes() error {
 			i++
 		}
 	}
-	if !build(d.lit[:], litBits, lens[:nlit], litSymbols[:]) ||
-		!build(d.dist[:], distBits, lens[nlit:], distSymbols[:]) {
+	if !build(d.own.lit[:], litBits, lens[:nlit], litSymbols[:]) ||
+		!build(d.own.dist[:], distBits, lens[nlit:], distSymbols[:]) {
 		return ErrCorrupt
 	}
 	return nil
 }
 
-// block inflates the symbols of a block up to its end.
-func (d *decoder) block(lit *[litSize]uint32, dist *[distSize]uint32) error {
-	src, dst := d.src, d.dst
-	pos, out, bits, n := d.pos, d.out, d.bits, d.n
-	var err error
-	for {
-		// 56 bits are enough for two literals of the primary table, a length (20 bits), and more.
-		if pos+8 <= len(src) {
-			bits |= binary.LittleEndian.Uint64(src[pos:pos+8]) << (n & 63)
-		} else {
-			if pos-int(n>>3) > len(src) {
-				err = io.ErrUnexpectedEOF
-				break
-			}
-			bits |= load(src, pos) << (n & 63)
-		}
-		pos += int((63 - n) >> 3)
-		n |= 56
-
-		e := lit[bits%(1<<litBits)]
-		if e&literal != 0 {
-			bits >>= e & 63
-			n -= uint(e & 63)
-			if out >= len(dst) {
-				err = ErrLong
-				break
-			}
-			dst[out] = byte(e >> 16)
-			out++
-			e = lit[bits%(1<<litBits)]
-			if e&literal != 0 {
-				bits >>= e & 63
-				n -= uint(e & 63)
-				if out >= len(dst) {
-					err = ErrLong
-					break
-				}
-				dst[out] = byte(e >> 16)
-				out++
-				e = lit[bits%(1<<litBits)]
-			}
-		}
-		if e&special != 0 {
-			if e&link != 0 {
-				e = lit[e>>16+uint32(bits>>litBits)&(1<<(e>>8&15)-1)]
-			}
-			if e&special != 0 {
-				if e&end != 0 {
-					bits >>= e & 63
-					n -= uint(e & 63)
-				} else {
-					err = ErrCorrupt
-				}
-				break
-			}
-		}
-		saved := bits
-		bits >>= e & 63
-		n -= uint(e & 63)
-		if e&literal != 0 {
-			if out >= len(dst) {
-				err = ErrLong
-				break
-			}
-			dst[out] = byte(e >> 16)
-			out++
-			continue
-		}
-		length := int(e>>16) + int(saved&(1<<(e&63)-1)>>(e>>8&15))
-
-		bits |= load(src, pos) << (n & 63)
-		pos += int((63 - n) >> 3)
-		n |= 56
-		e = dist[bits%(1<<distBits)]
-		if e&special != 0 {
-			if e&link != 0 {
-				e = dist[e>>16+uint32(bits>>distBits)&(1<<(e>>8&15)-1)]
-			}
-			if e&special != 0 {
-				err = ErrCorrupt
-				break
-			}
-		}
-		saved = bits
-		bits >>= e & 63
-		n -= uint(e & 63)
-		distance := int(e>>16) + int(saved&(1<<(e&63)-1)>>(e>>8&15))
-
-		if distance > out {
-			err = ErrCorrupt
-			break
-		}
-		if length > len(dst)-out {
-			err = ErrLong
-			break
-		}
-		copyMatch(dst, out, distance, length)
-		out += length
-	}
-	d.pos, d.out, d.bits, d.n = pos, out, bits, n
-	return err
-}
-
-func copyMatch(dst []byte, out, distance, length int) {
-	from := out - distance
-	if distance >= 8 && out+length+8 <= len(dst) {
-		for i := 0; i < length; i += 8 {
-			binary.LittleEndian.PutUint64(dst[out+i:], binary.LittleEndian.Uint64(dst[from+i:]))
-		}
-		return
-	}
-	for i := range length {
-		dst[out+i] = dst[from+i]
-	}
-}

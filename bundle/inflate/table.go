@@ -40,11 +40,14 @@ var (
 	distSymbols [32]uint32
 )
 
-// The codes of RFC 1951 3.2.6.
-var (
-	fixedLit  [litSize]uint32
-	fixedDist [distSize]uint32
-)
+// tables are those of the two codes of a block.
+type tables struct {
+	lit  [litSize]uint32
+	dist [distSize]uint32
+}
+
+// fixedTables are for the codes of RFC 1951 3.2.6.
+var fixedTables tables
 
 func init() {
 	for i := range preSymbols {
@@ -83,11 +86,11 @@ func init() {
 			lens[i] = 8
 		}
 	}
-	build(fixedLit[:], litBits, lens[:], litSymbols[:])
+	build(fixedTables.lit[:], litBits, lens[:], litSymbols[:])
 	for i := range 32 {
 		lens[i] = 5
 	}
-	build(fixedDist[:], distBits, lens[:32], distSymbols[:])
+	build(fixedTables.dist[:], distBits, lens[:32], distSymbols[:])
 }
 
 // build fills table for the canonical code of the given lengths and reports

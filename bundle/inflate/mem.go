@@ -1,0 +1,7 @@
+package inflate
+
+import "encoding/binary"
+
+func ld(b []byte, i int) uint64    { return binary.LittleEndian.Uint64(b[i:]) }
+func st(b []byte, i int, v uint64) { binary.LittleEndian.PutUint64(b[i:], v) }
+func put(b []byte, i int, v byte)  { b[i] = v }
