@@ -34,7 +34,8 @@ type goCommand struct {
 func newGoCommand(ctx context.Context, opts Options) (*goCommand, error) {
 	g := &goCommand{name: opts.Go, warn: opts.Warn, progress: opts.Progress}
 	// GOTOOLCHAIN=local, because a switch would fetch into the user's cache.
-	g.env = append(slices.Clip(opts.Env), "GOTOOLCHAIN=local", "GO111MODULE=on")
+	env := append(slices.Clip(opts.Env), "GOTOOLCHAIN=local", "GO111MODULE=on")
+	g.env = append(slices.Clip(env), "GOWORK=off")
 	// Whatever go.mod is above TempDir does not count: go env does not read it.
 	dir := opts.TempDir
 	if dir == "" {
@@ -47,6 +48,7 @@ func newGoCommand(ctx context.Context, opts Options) (*goCommand, error) {
 	if err := errors.Join(json.Unmarshal(out.stdout, &g.user), json.Unmarshal(out.stdout, &g.settings)); err != nil {
 		return nil, fmt.Errorf("go env -json: %w", err)
 	}
+	g.env = env
 	if opts.CacheDir != "" {
 		g.kept = filepath.Join(opts.CacheDir, "download")
 	}

@@ -107,8 +107,8 @@ func writeWhole(name string, from io.Reader) (err error) {
 	return os.Rename(f.Name(), name)
 }
 
-// leaveScratch makes c name its zips where they stay, which is what a link
-// leads to or what was kept, and reports whether all of them do.
+// leaveScratch makes c name its zips where they stay, and reports whether all
+// of them do.
 func (g *goCommand) leaveScratch(c *Captured) bool {
 	all := true
 	for i := range c.Modules {
@@ -121,13 +121,6 @@ func (g *goCommand) leaveScratch(c *Captured) bool {
 }
 
 func (g *goCommand) leave(mod *Module) bool {
-	if !inside(mod.Zip, g.scratch) {
-		return true
-	}
-	if name, err := os.Readlink(mod.Zip); err == nil {
-		mod.Zip = name
-		return true
-	}
 	name, size := g.find(module.Version{Path: mod.Path, Version: mod.Version})
 	if name == "" || size != mod.Size {
 		return false

@@ -217,7 +217,7 @@ func Capture(ctx context.Context, opts Options) (_ *Captured, err error) {
 		return nil, err
 	}
 	if g.leaveScratch(c) {
-		go c.remove()
+		go c.remove() // while the caller is at work
 	}
 	if settled {
 		memory.remember(c, g.warned())
