@@ -21,12 +21,10 @@ const (
 
 // Env returns the lines that make a shell use what was unpacked into dir.
 func Env(dir string, shell Shell) (string, error) {
-	t, err := reopenTree(dir)
+	current, err := unpackedAt(dir)
 	if err != nil {
 		return "", err
 	}
-	defer t.close()
-	current := filepath.Join(t.dir, linkCurrent)
 	record, err := os.ReadFile(filepath.Join(current, genRecord))
 	if err != nil {
 		return "", err
@@ -43,7 +41,7 @@ func Env(dir string, shell Shell) (string, error) {
 	if err := json.Unmarshal(data, &s); err != nil {
 		return "", fmt.Errorf("%s: %w", filepath.Join(current, genState), err)
 	}
-	return t.env(r, s.Extract, shell)
+	return (&tree{dir: filepath.Dir(current)}).env(r, s.Extract, shell)
 }
 
 // settings writes what makes a generation usable: GOROOT/go.env, the env file, the record.

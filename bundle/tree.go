@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,38 +19,125 @@ const (
 	linkCurrent    = "current"
 	linkPrevious   = "previous"
 	stagePrefix    = ".staging-"
+	fileLock       = ".lock"
 )
 
 // A tree is a directory that bundles are unpacked into, locked against other processes.
 type tree struct {
-	dir    string // absolute
-	root   *os.Root
-	unlock func()
-	made   bool // by this run
-	chmod  bool // the umask takes bits that others need
+	dir   string // absolute
+	root  *os.Root
+	lock  *lockedfile.File
+	made  bool // by this run
+	chmod bool // the umask takes bits that others need
 }
 
-// openTree makes dir where needed, takes its lock and clears what killed runs left.
-func openTree(dir string) (*tree, error) {
+// openTree makes dir where needed, takes its lock and clears what killed runs left. It does not
+// touch what it did not make: a name of its own that leads elsewhere is an error.
+func openTree(ctx context.Context, dir string) (*tree, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{dir: abs}
-	if _, err := os.Lstat(abs); errors.Is(err, fs.ErrNotExist) {
+	for {
+		t := &tree{dir: abs}
+		if err := t.make(); err != nil {
+			return nil, err
+		}
+		lost, err := t.open(ctx)
+		if err == nil && !lost {
+			return t, nil
+		}
+		t.release()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// make makes the directory, for all to read.
+func (t *tree) make() error {
+	if _, err := os.Lstat(t.dir); errors.Is(err, fs.ErrNotExist) {
 		t.made = true
 	}
-	if err := os.MkdirAll(filepath.Join(abs, dirGenerations), 0o755); err != nil {
-		return nil, err
+	generations := filepath.Join(t.dir, dirGenerations)
+	_, err := os.Lstat(generations)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	if err := os.MkdirAll(generations, 0o755); err != nil {
+		return err
 	}
-	if t.unlock, err = lockedfile.MutexAt(filepath.Join(abs, ".lock")).Lock(); err != nil {
-		return nil, err
+	if fresh { // whatever the umask
+		if err := os.Chmod(generations, 0o755); err != nil {
+			return err
+		}
 	}
-	if t.root, err = os.OpenRoot(abs); err != nil {
-		t.unlock()
-		return nil, err
+	if t.made {
+		return os.Chmod(t.dir, 0o755)
 	}
-	return t, t.clear(func(name string) bool { return !strings.HasPrefix(name, stagePrefix) })
+	return nil
+}
+
+// open takes the lock. Lost says that another process removed the directory meanwhile, with
+// the lock in it.
+func (t *tree) open(ctx context.Context) (lost bool, err error) {
+	name := filepath.Join(t.dir, fileLock)
+	if err := mustBe(name, 0); err != nil {
+		return false, err
+	}
+	if t.lock, err = lockFile(ctx, name); err != nil {
+		return false, err
+	}
+	held, err := t.lock.Stat()
+	if err != nil {
+		return false, err
+	}
+	if there, err := os.Lstat(name); err != nil || !os.SameFile(held, there) {
+		return true, nil
+	}
+	if t.root, err = os.OpenRoot(t.dir); err != nil {
+		return false, err
+	}
+	for name, mode := range map[string]fs.FileMode{dirGenerations: fs.ModeDir, linkCurrent: fs.ModeSymlink, linkPrevious: fs.ModeSymlink} {
+		if err := mustBe(filepath.Join(t.dir, name), mode); err != nil {
+			return false, err
+		}
+	}
+	return false, t.clear(func(name string) bool { return !strings.HasPrefix(name, stagePrefix) })
+}
+
+// mustBe refuses a file that is there and is of another type: 0 is a regular file.
+func mustBe(name string, mode fs.FileMode) error {
+	info, err := os.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && info.Mode().Type() != mode {
+		err = fmt.Errorf("%s is in the way: it was not made by goferry", name)
+	}
+	return err
+}
+
+// lockFile waits for the lock, or for the end of ctx.
+func lockFile(ctx context.Context, name string) (*lockedfile.File, error) {
+	type result struct {
+		f   *lockedfile.File
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		f, err := lockedfile.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+		done <- result{f, err}
+	}()
+	select {
+	case r := <-done:
+		return r.f, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-done; r.err == nil {
+				r.f.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
 }
 
 // clear removes the generations that keep does not want.
@@ -59,26 +147,38 @@ func (t *tree) clear(keep func(name string) bool) error {
 		return err
 	}
 	for _, e := range entries {
-		if keep(e.Name()) {
+		name := path.Join(dirGenerations, e.Name())
+		if keep(e.Name()) || !e.IsDir() {
 			continue
 		}
-		if err := t.root.RemoveAll(path.Join(dirGenerations, e.Name())); err != nil {
+		if _, err := t.root.Lstat(path.Join(name, genState)); err != nil && !strings.HasPrefix(e.Name(), stagePrefix) {
+			continue // not one of ours
+		}
+		if err := t.root.RemoveAll(name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// release lets the lock go.
+func (t *tree) release() {
+	if t.root != nil {
+		t.root.Close()
+	}
+	if t.lock != nil {
+		t.lock.Close()
+	}
+}
+
 // close releases the lock. A directory that this run made and put nothing into is removed.
 func (t *tree) close() {
-	empty := t.made && t.target(linkCurrent) == ""
-	t.root.Close()
-	if empty {
+	if t.made && t.target(linkCurrent) == "" {
 		os.Remove(filepath.Join(t.dir, dirGenerations))
-		os.Remove(filepath.Join(t.dir, ".lock"))
+		os.Remove(filepath.Join(t.dir, fileLock))
 		os.Remove(t.dir)
 	}
-	t.unlock()
+	t.release()
 }
 
 // target returns the name of the generation that a link leads to, or "".
@@ -141,8 +241,11 @@ func (t *tree) publish(g *generation, name string) (string, error) {
 
 // Rollback makes the generation current that was so before the last Unpack, or the last
 // Rollback, and returns its name.
-func Rollback(dir string) (string, error) {
-	t, err := reopenTree(dir)
+func Rollback(ctx context.Context, dir string) (string, error) {
+	if _, err := unpackedAt(dir); err != nil {
+		return "", err
+	}
+	t, err := openTree(ctx, dir)
 	if err != nil {
 		return "", err
 	}
@@ -163,10 +266,16 @@ func Rollback(dir string) (string, error) {
 	return previous, syncDir(t.dir)
 }
 
-// reopenTree opens a directory that Unpack has made.
-func reopenTree(dir string) (*tree, error) {
-	if _, err := os.Stat(filepath.Join(dir, linkCurrent, genState)); err != nil {
-		return nil, fmt.Errorf("%s is not a directory that a bundle was unpacked into: %w", dir, err)
+// unpackedAt returns the absolute name of the current generation of a directory that Unpack has
+// made.
+func unpackedAt(dir string) (current string, err error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
 	}
-	return openTree(dir)
+	current = filepath.Join(abs, linkCurrent)
+	if _, err := os.Stat(filepath.Join(current, genState)); err != nil {
+		return "", fmt.Errorf("%s is not a directory that a bundle was unpacked into: %w", dir, err)
+	}
+	return current, nil
 }

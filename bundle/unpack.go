@@ -56,7 +56,7 @@ func Unpack(ctx context.Context, v *Verified, dir string, opts UnpackOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	t, err := openTree(dir)
+	t, err := openTree(ctx, dir)
 	if err != nil {
 		return nil, err
 	}

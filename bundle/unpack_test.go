@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -128,7 +130,7 @@ func TestUnpackNext(t *testing.T) {
 		t.Error("want the go command linked and go.env not")
 	}
 	for _, want := range []string{one.Generation, two.Generation, one.Generation} {
-		got, err := Rollback(dir)
+		got, err := Rollback(t.Context(), dir)
 		if err != nil || got != want {
 			t.Fatalf("Rollback = %s, %v, want %s", got, err, want)
 		}
@@ -146,7 +148,7 @@ func TestUnpackAgain(t *testing.T) {
 	if again.Generation != one.Generation {
 		t.Errorf("generation %s, want %s", again.Generation, one.Generation)
 	}
-	if _, err := Rollback(dir); err == nil {
+	if _, err := Rollback(t.Context(), dir); err == nil {
 		t.Error("Rollback worked without an earlier generation")
 	}
 }
@@ -253,6 +255,65 @@ func TestUnpackLitter(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "mine.txt")); err != nil {
 		t.Error(err)
+	}
+}
+
+// What is in the place of something of ours is left alone.
+func TestUnpackInTheWay(t *testing.T) {
+	s, _ := packTest(t, captured(t), t.TempDir())
+	v := verifyTest(t, s)
+	for name, make := range map[string]func(dir string) error{
+		"current is a file":      func(dir string) error { return os.WriteFile(filepath.Join(dir, "current"), []byte("mine"), 0o644) },
+		"current is a directory": func(dir string) error { return os.MkdirAll(filepath.Join(dir, "current", "mine"), 0o755) },
+		"generations is a link":  func(dir string) error { return os.Symlink(t.TempDir(), filepath.Join(dir, "generations")) },
+		"the lock is a link": func(dir string) error {
+			return os.Symlink(filepath.Join(t.TempDir(), "x"), filepath.Join(dir, ".lock"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := make(dir); err != nil {
+				t.Fatal(err)
+			}
+			before := treeOf(t, dir)
+			if _, err := Unpack(t.Context(), v, dir, UnpackOptions{Platform: linux}); err == nil || !strings.Contains(err.Error(), "in the way") {
+				t.Errorf("Unpack: %v, want an error that says what is in the way", err)
+			}
+			after := slices.DeleteFunc(treeOf(t, dir), func(s string) bool { return strings.HasSuffix(s, " .lock") && name != "the lock is a link" })
+			if !slices.Equal(before, after) {
+				t.Errorf("the directory has %v, had %v", after, before)
+			}
+		})
+	}
+}
+
+func TestUnpackKeepsForeignGenerations(t *testing.T) {
+	s, _ := packTest(t, captured(t), t.TempDir())
+	dir := t.TempDir()
+	mine := filepath.Join(dir, "generations", "mine", "data")
+	if err := os.MkdirAll(mine, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	unpackTest(t, s, dir, false)
+	if _, err := os.Stat(mine); err != nil {
+		t.Error(err)
+	}
+}
+
+// A wait for another process ends with the context.
+func TestUnpackWaits(t *testing.T) {
+	s, _ := packTest(t, captured(t), t.TempDir())
+	v := verifyTest(t, s)
+	dir := t.TempDir()
+	held, err := openTree(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := Unpack(ctx, v, dir, UnpackOptions{Platform: linux}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Unpack: %v, want %v", err, context.DeadlineExceeded)
 	}
 }
 

@@ -91,7 +91,7 @@ func rollback(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	generation, err := bundle.Rollback(args[0])
+	generation, err := bundle.Rollback(c.Context, args[0])
 	if err != nil {
 		return err
 	}
