@@ -73,9 +73,6 @@
 package gomod
 
 import (
-	"context"
-	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -173,69 +170,6 @@ type GoEnv struct {
 	GOSUMDB, GONOSUMDB                                string
 	GOMODCACHE, GOPATH, GOFLAGS, GOVERSION            string
 	GOOS, GOARCH                                      string
-}
-
-// Capture finds what opts ask for. Cancelling ctx kills the go commands that
-// run. The errors are those of this package's error types where the cause is
-// known, and nothing is left behind on failure but downloads in CacheDir.
-func Capture(ctx context.Context, opts Options) (_ *Captured, err error) {
-	c := &Captured{sums: map[module.Version]string{}}
-	defer func() {
-		if err != nil {
-			c.Close()
-			if ctx.Err() != nil {
-				err = fmt.Errorf("capture: %w", ctx.Err())
-			}
-		}
-	}()
-	opts = opts.withDefaults()
-	g, err := newGoCommand(ctx, opts)
-	if err != nil {
-		return nil, err
-	}
-	c.Env = g.user
-	mains, spaces, err := g.findProjects(ctx, opts.Dirs, c)
-	if err != nil {
-		return nil, err
-	}
-	memory := g.openMemory(opts, mains, spaces)
-	if memory.recall(c) {
-		return c, nil
-	}
-	g.recordWarnings()
-	scratch, err := os.MkdirTemp(opts.TempDir, "goferry-capture-")
-	if err != nil {
-		return nil, fmt.Errorf("capture: %w", err)
-	}
-	c.remove = sync.OnceValue(func() error { return removeAll(scratch) })
-	if err := g.layOut(ctx, opts, scratch); err != nil {
-		return nil, err
-	}
-	settled, err := g.ask(ctx, mains, spaces, c, opts)
-	g.keep()
-	if err != nil {
-		return nil, err
-	}
-	if g.leaveScratch(c) {
-		go c.remove() // while the caller is at work
-	}
-	if settled {
-		memory.remember(c, g.warned())
-	}
-	return c, nil
-}
-
-// ask fills c with what the go command says. It is settled if the same files
-// will have the same answer later.
-func (g *goCommand) ask(ctx context.Context, mains []mainModule, spaces []workspace, c *Captured, opts Options) (settled bool, err error) {
-	s, err := g.captureModules(ctx, mains, spaces, opts)
-	if err != nil {
-		return false, err
-	}
-	if err := g.collect(ctx, s, c); err != nil {
-		return false, err
-	}
-	return !s.unsettled, g.captureToolchains(ctx, s, c, opts)
 }
 
 // Close removes the scratch directory.

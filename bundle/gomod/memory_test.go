@@ -14,28 +14,30 @@ import (
 	"golang.org/x/mod/module"
 )
 
-// remembering is a project with a workspace, a nested module and a replaced
-// one, whose files are old enough to be remembered.
-func remembering(t *testing.T) (*bench, Options) {
+// remembering returns a project whose files are old enough to be remembered.
+func remembering(t *testing.T, project map[string]string) (*bench, Options) {
 	t.Helper()
-	b := newToolchainBench(t, map[string]string{
-		"go.work":       "go 1.22\n\nuse .\n\nuse ./y\n",
-		"go.mod":        "module example.com/app\n\ngo 1.22\n\nrequire (\n\texample.com/a v1.0.0\n\texample.com/lib v0.0.0\n)\n\nrequire (\n\texample.com/b v1.0.0 // indirect\n\texample.com/c v1.0.0 // indirect\n)\n\nreplace example.com/lib => ./lib\n",
-		"app.go":        "package app\n\nimport (\n\t_ \"example.com/a\"\n\t_ \"example.com/lib\"\n)\n",
-		"lib/go.mod":    "module example.com/lib\n\ngo 1.22\n",
-		"lib/lib.go":    "package lib\n",
-		"y/go.mod":      "module example.com/y\n\ngo 1.22\n\nrequire example.com/b v1.0.0\n",
-		"y/y.go":        "package y\n\nimport _ \"example.com/b\"\n",
-		"other/go.mod":  "module example.com/other\n",
-		"other/o.go":    "package other\n",
-		"vendor/v/v.go": "package v\n",
-		".git/x.go":     "package x\n",
-	})
+	b := newToolchainBench(t, project)
 	b.age()
 	return b, Options{
 		Dirs: []string{b.dir("")}, CacheDir: filepath.Join(b.root, "kept"),
 		Toolchain: "auto", Platforms: []Platform{linux},
 	}
+}
+
+// tidySpace is a workspace with a replaced module, and one that is in its way.
+var tidySpace = map[string]string{
+	"go.work":       "go 1.22\n\nuse .\n\nuse ./y\n",
+	"go.mod":        app["go.mod"] + "\nrequire example.com/lib v0.0.0\n\nreplace example.com/lib => ./lib\n",
+	"app.go":        app["app.go"] + "import _ \"example.com/lib\"\n",
+	"lib/go.mod":    "module example.com/lib\n\ngo 1.22\n",
+	"lib/lib.go":    "package lib\n",
+	"y/go.mod":      "module example.com/y\n\ngo 1.22\n\nrequire example.com/b v1.0.0\n",
+	"y/y.go":        "package y\n\nimport _ \"example.com/b\"\n",
+	"other/go.mod":  "module example.com/other\n",
+	"other/o.go":    "package other\n",
+	"vendor/v/v.go": "package v\n",
+	".git/x.go":     "package x\n",
 }
 
 // age makes the files of the project look an hour old.
@@ -69,7 +71,7 @@ func same(t *testing.T, c, d *Captured) {
 }
 
 func TestMemory(t *testing.T) {
-	b, opts := remembering(t)
+	b, opts := remembering(t, tidySpace)
 	first := b.mustCapture(opts)
 	if fromMemory(first) {
 		t.Fatal("the first capture is remembered")
@@ -94,84 +96,6 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// The cases build on one another: each has the files that the last one left.
-func TestMemoryKey(t *testing.T) {
-	b, opts := remembering(t)
-	for _, test := range []struct {
-		name   string
-		change func(*bench, *Options)
-		hit    bool
-	}{
-		{"nothing", func(*bench, *Options) {}, true},
-		{"a text", func(b *bench, _ *Options) { b.write("project/README", "x") }, true},
-		{"a nested module", func(b *bench, _ *Options) { b.write("project/other/o.go", "package o\n") }, true},
-		{"a vendor directory", func(b *bench, _ *Options) { b.write("project/vendor/v/v.go", "package w\n\n") }, true},
-		{"the repository", func(b *bench, _ *Options) { b.write("project/.git/x.go", "package y\n\n") }, true},
-		{"go.mod", func(b *bench, _ *Options) {
-			b.write("project/go.mod", strings.ReplaceAll(string(mustRead(b.t, b.dir("go.mod"))), "b v1.0.0", "b v1.1.0"))
-		}, false},
-		{"go.sum", func(b *bench, _ *Options) { b.write("project/go.sum", "\n") }, false},
-		{"go.work.sum", func(b *bench, _ *Options) { b.write("project/go.work.sum", "\n") }, false},
-		{"an import", func(b *bench, _ *Options) {
-			b.write("project/app.go", "package app\n\nimport _ \"example.com/a\"\n")
-			b.age()
-		}, false},
-		{"a touched file", func(b *bench, _ *Options) { b.write("project/app.go", string(mustRead(b.t, b.dir("app.go")))) }, false},
-		{"a new file", func(b *bench, _ *Options) { b.write("project/p/p.go", "package p\n") }, false},
-		{"a new file in testdata", func(b *bench, _ *Options) { b.write("project/testdata/p/p.go", "package p\n") }, false},
-		{"a file less", func(b *bench, _ *Options) { os.Remove(b.dir("app.go")) }, false},
-		{"a nested module less", func(b *bench, _ *Options) { os.Remove(b.dir("other/go.mod")) }, false},
-		{"go.mod of a member", func(b *bench, _ *Options) { b.write("project/y/go.mod", "module example.com/y\n\ngo 1.22\n") }, false},
-		{"a file of a member", func(b *bench, _ *Options) { b.write("project/y/y.go", "package y\n") }, false},
-		{"a file of a replacement", func(b *bench, _ *Options) { b.write("project/lib/more.go", "package lib\n") }, false},
-		{"go.mod of a replacement", func(b *bench, _ *Options) { b.write("project/lib/go.mod", "module example.com/lib\n\ngo 1.21\n") }, false},
-		{"go.work", func(b *bench, _ *Options) { b.write("project/go.work", "go 1.22\n\nuse .\n") }, false},
-		{"scope", func(_ *bench, o *Options) { o.Scope = Build }, false},
-		{"no toolchain", func(_ *bench, o *Options) { o.Toolchain = "none" }, false},
-		{"another toolchain", func(_ *bench, o *Options) { o.Toolchain = "go1.23.5" }, false},
-		{"another platform", func(_ *bench, o *Options) { o.Toolchain, o.Platforms = "go1.23.5", []Platform{darwin} }, false},
-		{"an extra module", func(_ *bench, o *Options) {
-			o.Modules = []module.Version{{Path: "example.com/legacy", Version: "v1.0.0"}}
-		}, false},
-		{"the environment", func(_ *bench, o *Options) { o.Env = []string{"GONOPROXY=none"} }, false},
-		{"GOFLAGS", func(_ *bench, o *Options) { o.Env = []string{"GOFLAGS=-tags=x"} }, false},
-		{"GOTOOLCHAIN", func(_ *bench, o *Options) { o.Env = []string{"GOTOOLCHAIN=auto"} }, false},
-		{"GOENV", func(b *bench, o *Options) {
-			b.write("goenv", "GOINSECURE=x\n")
-			o.Env = []string{"GOENV=" + filepath.Join(b.root, "goenv")}
-		}, false},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			opts := opts
-			before := b.key(opts)
-			test.change(b, &opts)
-			if hit := b.key(opts) == before; hit != test.hit {
-				t.Errorf("remembered: %t, want %t", hit, test.hit)
-			}
-		})
-	}
-}
-
-// key is what opts are remembered by.
-func (b *bench) key(opts Options) string {
-	b.t.Helper()
-	opts.Env = append(b.env(), opts.Env...)
-	opts = opts.withDefaults()
-	g, err := newGoCommand(b.t.Context(), opts)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	mains, spaces, err := g.findProjects(b.t.Context(), opts.Dirs, &Captured{sums: map[module.Version]string{}})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	m := g.openMemory(opts, mains, spaces)
-	if m.key == "" {
-		b.t.Error("no key")
-	}
-	return m.key
-}
-
 func mustRead(t *testing.T, name string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(name)
@@ -190,7 +114,6 @@ func TestMemoryUnsettled(t *testing.T) {
 		{"query", func(_ *bench, o *Options) {
 			o.Modules = []module.Version{{Path: "example.com/b", Version: "v1"}}
 		}},
-		{"no version", func(_ *bench, o *Options) { o.Modules = []module.Version{{Path: "example.com/b"}} }},
 		{"latest toolchain", func(_ *bench, o *Options) { o.Toolchain = "latest" }},
 		{"untidy", func(b *bench, _ *Options) { b.write("project/z.go", "package app\n\nimport _ \"example.com/Tool\"\n") }},
 		{"a package that is nowhere", func(b *bench, _ *Options) { b.write("project/z.go", "package app\n\nimport _ \"example.com/app/z\"\n") }},
@@ -214,7 +137,7 @@ func TestMemoryUnsettled(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			b, opts := remembering(t)
+			b, opts := remembering(t, app)
 			test.change(b, &opts)
 			if test.name != "a file of now" {
 				b.age()
@@ -243,7 +166,7 @@ func TestMemoryWarns(t *testing.T) {
 
 // A memory that is damaged, or whose zips have gone, is none.
 func TestMemoryDamaged(t *testing.T) {
-	b, opts := remembering(t)
+	b, opts := remembering(t, app)
 	b.mustCapture(opts)
 	found, err := filepath.Glob(filepath.Join(opts.CacheDir, "captures", "*"))
 	if err != nil || len(found) != 1 {
@@ -302,13 +225,13 @@ func TestForget(t *testing.T) {
 
 // Several captures at once disturb one another as little as one after another.
 func TestMemoryAtOnce(t *testing.T) {
-	b, opts := remembering(t)
+	b, opts := remembering(t, app)
 	opts.Env, opts.TempDir = b.env(), t.TempDir()
 	var wait sync.WaitGroup
 	for range 4 {
 		wait.Go(func() {
 			c, err := Capture(t.Context(), opts)
-			if err != nil || names(c.Modules) != "a@v1.0.0 b@v1.0.0 c@v1.0.0 old@v1.0.0" {
+			if err != nil || names(c.Modules) != "a@v1.0.0 b@v1.0.0 c@v1.0.0" {
 				t.Errorf("Capture: %v", err)
 			}
 			c.Close()
