@@ -31,7 +31,7 @@ type PackOptions struct {
 	Env      []string // environment of the go command
 	Go       string   // the go command; "" means "go" from PATH
 	TempDir  string   // "" means os.TempDir()
-	CacheDir string   // where proofs and the checksum database's answers are kept; "" means nowhere
+	CacheDir string   // where proofs, downloads, captures and the checksum database's answers are kept; "" means nowhere
 	TreeHead []byte   // signed tree head of the checksum database to pack with; nil means the newest that is remembered
 
 	Created  time.Time    // zero: the bundle has no creation time

@@ -123,6 +123,27 @@ func TestPackRefuses(t *testing.T) {
 	}
 }
 
+// A zip that proved wrong is not kept to be found wrong again; unless it is the user's.
+func TestPackForgetsBadDownload(t *testing.T) {
+	for _, ours := range []bool{true, false} {
+		c, cache := captured(t), t.TempDir()
+		if ours {
+			name := filepath.Join(cache, "m.zip")
+			if err := os.Rename(c.Modules[0].Zip, name); err != nil {
+				t.Fatal(err)
+			}
+			c.Modules[0].Zip = name
+		}
+		c.Projects[0].GoSum = []byte("example.com/Upper/sub v1.2.0 h1:AAAA\n")
+		if _, err := packCaptured(t.Context(), layout(t, t.TempDir()), c, cache); !errors.Is(err, ErrMismatch) {
+			t.Errorf("pack: %v, want ErrMismatch", err)
+		}
+		if _, err := os.Stat(c.Modules[0].Zip); errors.Is(err, os.ErrNotExist) != ours {
+			t.Errorf("in our cache: %v, after the pack: %v", ours, err)
+		}
+	}
+}
+
 func TestPackShape(t *testing.T) {
 	s, desc := packTest(t, captured(t), t.TempDir())
 	var index ocispec.Index

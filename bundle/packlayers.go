@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -75,6 +78,7 @@ func (p *packer) writeLayers(ctx context.Context, sources []source) ([]layer, er
 	err := parallel(ctx, runtime.GOMAXPROCS(0), order, func(ctx context.Context, i int) error {
 		l, err := one(ctx, sources[i])
 		if err != nil {
+			p.forget(sources[i], err)
 			return wrapPack(sources[i].name, err)
 		}
 		out[i] = l
@@ -234,11 +238,22 @@ func (p *packer) prove(ctx context.Context, s source, d digest.Digest, open func
 		}
 		defer r.Close()
 		if proven, err = s.prove(ctx, r); err != nil {
+			if ctx.Err() == nil {
+				err = fmt.Errorf("%w: %w", ErrMismatch, err)
+			}
 			return proof{}, err
 		}
 		p.proofs.put(d, proven)
 	}
 	return proven, p.wanted[s.name].zip.check("zip", proven.sum)
+}
+
+// forget removes a zip that is not what it has to be from our own cache, so that it is fetched
+// again. The user's cache is his.
+func (p *packer) forget(s source, err error) {
+	if p.opts.CacheDir != "" && errors.Is(err, ErrMismatch) && strings.HasPrefix(s.zip, p.opts.CacheDir+string(filepath.Separator)) {
+		os.Remove(s.zip)
+	}
 }
 
 // layer completes the descriptor of a layer.

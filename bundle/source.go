@@ -19,7 +19,8 @@ import (
 type source struct {
 	name      string // "path@version"
 	mediaType string
-	size      int64 // about; for progress and order
+	size      int64  // about; for progress and order
+	zip       string // file
 	open      func(context.Context) (io.ReadCloser, error)
 	// prove recomputes the sums from the layer's bytes. For modules r is also an io.ReaderAt.
 	// It is nil for the graph, which is made of what was proven.
@@ -36,7 +37,7 @@ func moduleSource(m gomod.Module) (source, error) {
 	offset := int64(len(head))
 	size := offset + m.Size + int64(len(tail))
 	return source{
-		name: mod.String(), mediaType: mediaTypeTar, size: size,
+		name: mod.String(), mediaType: mediaTypeTar, size: size, zip: m.Zip,
 		open: func(context.Context) (io.ReadCloser, error) {
 			f, err := os.Open(m.Zip)
 			if err != nil {
@@ -66,7 +67,7 @@ func moduleSource(m gomod.Module) (source, error) {
 // toolchainSource makes the layer of a toolchain from its module zip.
 func toolchainSource(t gomod.Toolchain) source {
 	return source{
-		name: t.Module.Path + "@" + t.Module.Version, mediaType: mediaTypeTarGzip, size: t.Module.Size,
+		name: t.Module.Path + "@" + t.Module.Version, mediaType: mediaTypeTarGzip, size: t.Module.Size, zip: t.Module.Zip,
 		open: func(ctx context.Context) (io.ReadCloser, error) {
 			f, err := os.Open(t.Module.Zip)
 			if err != nil {
