@@ -14,7 +14,7 @@ func (d *decoder) block(t *tables) error {
 // literals and a match rounded up to whole words.
 const (
 	inSlack  = 16
-	outSlack = 2 + 258 + 16
+	outSlack = 16
 )
 
 // fast is slow without its checks, as far as src and dst are large enough.
@@ -22,7 +22,7 @@ func (d *decoder) fast(t *tables) (done bool, err error) {
 	src, dst := d.src, d.dst
 	pos, out, bits, n := d.pos, d.out, d.bits, d.n
 	inEnd, outEnd := len(src)-inSlack, len(dst)-outSlack
-	for pos <= inEnd && out <= outEnd {
+	for pos <= inEnd && out <= outEnd+outSlack-3 {
 		// 56 bits are enough for two literals of the primary table and a length (40 bits).
 		bits |= ld(src, pos) << (n & 63)
 		pos += int((63 - n) >> 3 & 7)
@@ -31,13 +31,13 @@ func (d *decoder) fast(t *tables) (done bool, err error) {
 		e := t.lit[bits%(1<<litBits)]
 		if int32(e) < 0 {
 			bits >>= e & 63
-			n -= uint(e & 63)
+			n -= uint(e)
 			put(dst, out, byte(e>>16))
 			out++
 			e = t.lit[bits%(1<<litBits)]
 			if int32(e) < 0 {
 				bits >>= e & 63
-				n -= uint(e & 63)
+				n -= uint(e)
 				put(dst, out, byte(e>>16))
 				out++
 				e = t.lit[bits%(1<<litBits)]
@@ -50,7 +50,7 @@ func (d *decoder) fast(t *tables) (done bool, err error) {
 			if e&special != 0 {
 				if e&end != 0 {
 					bits >>= e & 63
-					n -= uint(e & 63)
+					n -= uint(e)
 					done = true
 				} else {
 					err = ErrCorrupt
@@ -60,18 +60,20 @@ func (d *decoder) fast(t *tables) (done bool, err error) {
 		}
 		if int32(e) < 0 {
 			bits >>= e & 63
-			n -= uint(e & 63)
+			n -= uint(e)
 			put(dst, out, byte(e>>16))
 			out++
 			continue
 		}
-		length := int(e>>16) + int(bits&(1<<(e&63)-1)>>(e>>8&15))
+		length := int(e>>16) + int(bits&(1<<(e&63)-1)>>(e>>8&63))
 		bits >>= e & 63
-		n -= uint(e & 63)
+		n -= uint(e)
 
-		bits |= ld(src, pos) << (n & 63)
-		pos += int((63 - n) >> 3 & 7)
-		n |= 56
+		if n&63 < 28 {
+			bits |= ld(src, pos) << (n & 63)
+			pos += int((63 - n) >> 3 & 7)
+			n |= 56
+		}
 		e = t.dist[bits%(1<<distBits)]
 		if e&special != 0 {
 			if e&link != 0 {
@@ -82,9 +84,9 @@ func (d *decoder) fast(t *tables) (done bool, err error) {
 				break
 			}
 		}
-		from := out - int(e>>16) - int(bits&(1<<(e&63)-1)>>(e>>8&15))
+		from := out - int(e>>16) - int(bits&(1<<(e&63)-1)>>(e>>8&63))
 		bits >>= e & 63
-		n -= uint(e & 63)
+		n -= uint(e)
 
 		if from < 0 {
 			err = ErrCorrupt
@@ -92,6 +94,17 @@ func (d *decoder) fast(t *tables) (done bool, err error) {
 		}
 		to := out
 		out += length
+		if out > outEnd {
+			if out > len(dst) {
+				err = ErrLong
+				break
+			}
+			for ; to < out; to++ {
+				put(dst, to, dst[from])
+				from++
+			}
+			continue
+		}
 		if to-from >= 8 {
 			st(dst, to, ld(dst, from))
 			st(dst, to+8, ld(dst, from+8))
@@ -108,7 +121,7 @@ func (d *decoder) fast(t *tables) (done bool, err error) {
 			st(dst, to, ld(dst, to-step))
 		}
 	}
-	d.pos, d.out, d.bits, d.n = pos, out, bits, n
+	d.pos, d.out, d.bits, d.n = pos, out, bits, n%64
 	return done, err
 }
 
