@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -187,6 +188,26 @@ func TestZipSum(t *testing.T) {
 				t.Errorf("zipSum = %s, want %s", sum, want)
 			}
 		})
+	}
+}
+
+// archive/zip takes zips with something around them, and reads as many entries as it finds.
+func TestZipSumRefusesOddEnds(t *testing.T) {
+	m := module.Version{Path: "example.com/m", Version: "v1.0.0"}
+	good := makeZip(t, zipFile{m.String() + "/a.go", "package a"})
+	end := bytes.LastIndex(good, []byte("PK\x05\x06"))
+	for name, data := range map[string][]byte{
+		"empty":                   {},
+		"only an end":             good[end:],
+		"bytes before the zip":    append([]byte("#!/bin/sh\n"), good...),
+		"cut":                     good[:len(good)-1],
+		"bytes before the end":    slices.Concat(good[:end], []byte("xx"), good[end:]),
+		"a zip64 end out of it":   slices.Concat(good[:end], []byte("PK\x06\x07\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00\x00\x00"), good[end:]),
+		"a zip64 end at the edge": slices.Concat(good[:end], []byte("PK\x06\x07\x00\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00"), good[end:]),
+	} {
+		if sum, err := zipSum(m, bytes.NewReader(data), int64(len(data))); err == nil {
+			t.Errorf("%s: zipSum = %s, want an error", name, sum)
+		}
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"strings"
 	"time"
@@ -40,52 +39,6 @@ func layerModule(desc ocispec.Descriptor) (module.Version, bool) {
 		return module.Version{}, false
 	}
 	return module.Version{Path: path, Version: version}, true
-}
-
-// A blobReader reads one blob from beginning to end and knows whether it was the right one.
-type blobReader struct {
-	rc   io.ReadCloser
-	r    io.Reader
-	h    hash.Hash
-	desc ocispec.Descriptor
-	n    int64
-	v    *Verified
-}
-
-func (v *Verified) openBlob(ctx context.Context, desc ocispec.Descriptor) (*blobReader, error) {
-	rc, err := v.store.Fetch(ctx, desc)
-	if err != nil {
-		return nil, named("blob", desc.Digest, err)
-	}
-	h := digest.SHA256.Hash()
-	return &blobReader{rc: rc, r: io.LimitReader(rc, desc.Size+1), h: h, desc: desc, v: v}, nil
-}
-
-func (b *blobReader) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	b.h.Write(p[:n])
-	b.n += int64(n)
-	b.v.report(Event{Stage: b.v.stage, Bytes: int64(n)})
-	return n, err
-}
-
-func (b *blobReader) Close() error { return b.rc.Close() }
-
-// finish reads what is left and says whether the whole was what the descriptor says.
-func (b *blobReader) finish(ctx context.Context) error {
-	if _, err := copyAll(ctx, io.Discard, b); err != nil {
-		return err
-	}
-	if b.n != b.desc.Size {
-		if b.n > b.desc.Size {
-			return fmt.Errorf("%w: blob %s is longer than the %d bytes it should have", ErrMismatch, b.desc.Digest, b.desc.Size)
-		}
-		return fmt.Errorf("%w: blob %s has %d bytes instead of %d", ErrMismatch, b.desc.Digest, b.n, b.desc.Size)
-	}
-	if got := digest.NewDigest(digest.SHA256, b.h); got != b.desc.Digest {
-		return fmt.Errorf("%w: blob %s has the digest %s", ErrMismatch, b.desc.Digest, got)
-	}
-	return nil
 }
 
 // moduleContent is what a module layer holds, apart from the zip.
@@ -153,15 +106,6 @@ func (v *Verified) readModule(ctx context.Context, desc ocispec.Descriptor, to p
 		return c, fmt.Errorf("%w: the zip has the sum %s, the bundle says %s", ErrMismatch, sum, want)
 	}
 	return c, nil
-}
-
-// blame returns the reason why a blob could not be read: that its bytes are not the right ones,
-// if so, else err.
-func (b *blobReader) blame(ctx context.Context, err error) error {
-	if wrong := b.finish(ctx); wrong != nil {
-		return wrong
-	}
-	return fmt.Errorf("%w: %w", ErrMismatch, err)
 }
 
 // readModuleHead reads a module layer up to the first byte of the zip.
@@ -246,20 +190,6 @@ func (v *Verified) readToolchain(ctx context.Context, l proofLayer, visit func(t
 type proofLayer struct {
 	desc   ocispec.Descriptor
 	diffID digest.Digest // "" where the manifest is not an image
-}
-
-// errVisit marks errors of those who visit a layer's files: a full disk is not the layer's fault.
-var errVisit = errors.New("write")
-
-// visitWriter marks the errors of a writer so.
-type visitWriter struct{ w io.Writer }
-
-func (v visitWriter) Write(p []byte) (int, error) {
-	n, err := v.w.Write(p)
-	if err != nil {
-		err = fmt.Errorf("%w: %w", errVisit, err)
-	}
-	return n, err
 }
 
 // readGraph reads the graph layer into memory.

@@ -54,92 +54,6 @@ func openTree(ctx context.Context, dir string) (*tree, error) {
 	}
 }
 
-// make makes the directory, for all to read.
-func (t *tree) make() error {
-	if _, err := os.Lstat(t.dir); errors.Is(err, fs.ErrNotExist) {
-		t.made = true
-	}
-	generations := filepath.Join(t.dir, dirGenerations)
-	_, err := os.Lstat(generations)
-	fresh := errors.Is(err, fs.ErrNotExist)
-	if err := os.MkdirAll(generations, 0o755); err != nil {
-		return err
-	}
-	if fresh { // whatever the umask
-		if err := os.Chmod(generations, 0o755); err != nil {
-			return err
-		}
-	}
-	if t.made {
-		return os.Chmod(t.dir, 0o755)
-	}
-	return nil
-}
-
-// open takes the lock. Lost says that another process removed the directory meanwhile, with
-// the lock in it.
-func (t *tree) open(ctx context.Context) (lost bool, err error) {
-	name := filepath.Join(t.dir, fileLock)
-	if err := mustBe(name, 0); err != nil {
-		return false, err
-	}
-	if t.lock, err = lockFile(ctx, name); err != nil {
-		return false, err
-	}
-	held, err := t.lock.Stat()
-	if err != nil {
-		return false, err
-	}
-	if there, err := os.Lstat(name); err != nil || !os.SameFile(held, there) {
-		return true, nil
-	}
-	if t.root, err = os.OpenRoot(t.dir); err != nil {
-		return false, err
-	}
-	for name, mode := range map[string]fs.FileMode{dirGenerations: fs.ModeDir, linkCurrent: fs.ModeSymlink, linkPrevious: fs.ModeSymlink} {
-		if err := mustBe(filepath.Join(t.dir, name), mode); err != nil {
-			return false, err
-		}
-	}
-	return false, t.clear(func(name string) bool { return !strings.HasPrefix(name, stagePrefix) })
-}
-
-// mustBe refuses a file that is there and is of another type: 0 is a regular file.
-func mustBe(name string, mode fs.FileMode) error {
-	info, err := os.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil && info.Mode().Type() != mode {
-		err = fmt.Errorf("%s is in the way: it was not made by goferry", name)
-	}
-	return err
-}
-
-// lockFile waits for the lock, or for the end of ctx.
-func lockFile(ctx context.Context, name string) (*lockedfile.File, error) {
-	type result struct {
-		f   *lockedfile.File
-		err error
-	}
-	done := make(chan result, 1)
-	go func() {
-		f, err := lockedfile.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
-		done <- result{f, err}
-	}()
-	select {
-	case r := <-done:
-		return r.f, r.err
-	case <-ctx.Done():
-		go func() {
-			if r := <-done; r.err == nil {
-				r.f.Close()
-			}
-		}()
-		return nil, ctx.Err()
-	}
-}
-
 // clear removes the generations that keep does not want.
 func (t *tree) clear(keep func(name string) bool) error {
 	entries, err := fs.ReadDir(t.root.FS(), dirGenerations)
@@ -159,16 +73,6 @@ func (t *tree) clear(keep func(name string) bool) error {
 		}
 	}
 	return nil
-}
-
-// release lets the lock go.
-func (t *tree) release() {
-	if t.root != nil {
-		t.root.Close()
-	}
-	if t.lock != nil {
-		t.lock.Close()
-	}
 }
 
 // close releases the lock. A directory that this run made and put nothing into is removed.

@@ -1,0 +1,211 @@
+package bundle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/goferry/goferry/bundle/gomod"
+	"github.com/goferry/goferry/bundle/toolchain"
+	"github.com/goferry/goferry/oci"
+)
+
+// named adds to an error of a store what the blob is, and makes a missing one ErrIncomplete
+// and a wrong one ErrMismatch.
+func named(what string, d digest.Digest, err error) error {
+	switch {
+	case errors.Is(err, oci.ErrNotFound):
+		return fmt.Errorf("%w: %s %s is missing", ErrIncomplete, what, d)
+	case errors.Is(err, oci.ErrDigest):
+		return fmt.Errorf("%w: %s %s: %w", ErrMismatch, what, d, err)
+	}
+	return fmt.Errorf("%s %s: %w", what, d, err)
+}
+
+func checkIndex(data []byte, index ocispec.Index) error {
+	switch {
+	case index.SchemaVersion != 2:
+		return fmt.Errorf("schemaVersion is %d, not 2", index.SchemaVersion)
+	case index.MediaType != ocispec.MediaTypeImageIndex:
+		return fmt.Errorf("mediaType is %q", index.MediaType)
+	case index.Annotations[AnnotationFormat] != formatVersion:
+		return fmt.Errorf("not a goferry bundle (annotation %s is %q, not %q)", AnnotationFormat, index.Annotations[AnnotationFormat], formatVersion)
+	case len(index.Manifests) == 0 || len(index.Manifests) > maxPlatforms:
+		return fmt.Errorf("it names %d manifests", len(index.Manifests))
+	case index.ArtifactType != "" || index.Subject != nil:
+		return errors.New("it has an artifactType or a subject")
+	}
+	if err := refuseMembers(data, "layers", "config"); err != nil {
+		return err
+	}
+	seen := make(map[string]bool)
+	for _, m := range index.Manifests {
+		if m.MediaType != ocispec.MediaTypeImageManifest {
+			return fmt.Errorf("%s is a %s, not an image manifest", m.Digest, m.MediaType)
+		}
+		if m.Platform == nil || m.Platform.OS == "" || m.Platform.Architecture == "" {
+			return fmt.Errorf("manifest %s has no platform", m.Digest)
+		}
+		if err := checkDescriptor(m); err != nil {
+			return err
+		}
+		name := m.Platform.OS + "/" + m.Platform.Architecture
+		if seen[name] {
+			return fmt.Errorf("platform %s stands twice", name)
+		}
+		seen[name] = true
+	}
+	return nil
+}
+
+// refuseMembers refuses a document that is two things at once: an index with layers, a
+// manifest with manifests.
+func refuseMembers(data []byte, names ...string) error {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, ok := members[name]; ok {
+			return fmt.Errorf("it has %q", name)
+		}
+	}
+	return nil
+}
+
+func checkDescriptor(desc ocispec.Descriptor) error {
+	switch {
+	case desc.Digest.Validate() != nil || desc.Digest.Algorithm() != digest.SHA256:
+		return fmt.Errorf("%q is not a sha256 digest", desc.Digest)
+	case desc.Size < 0:
+		return fmt.Errorf("%s has the size %d", desc.Digest, desc.Size)
+	case len(desc.URLs) > 0 || desc.Data != nil:
+		return fmt.Errorf("%s has urls or data", desc.Digest)
+	}
+	return nil
+}
+
+func openPlatform(ctx context.Context, s oci.Store, desc ocispec.Descriptor) (Platform, error) {
+	p := Platform{Platform: gomod.Platform{OS: desc.Platform.OS, Arch: desc.Platform.Architecture}, Manifest: desc}
+	what := "manifest of " + p.String()
+	var m ocispec.Manifest
+	data, err := oci.FetchDocument(ctx, s, desc, &m)
+	if err != nil {
+		return p, named(what, desc.Digest, err)
+	}
+	if err := checkManifest(data, m, p.Platform); err != nil {
+		return p, fmt.Errorf("%w: %s %s: %w", ErrMismatch, what, desc.Digest, err)
+	}
+	p.Config, p.Layers = m.Config, m.Layers
+	what = "config of " + p.String()
+	if p.Runnable() {
+		var image ocispec.Image
+		_, err = oci.FetchDocument(ctx, s, m.Config, &image)
+		if err == nil {
+			err = checkImage(image, p)
+			p.diffIDs = image.RootFS.DiffIDs
+		}
+	} else {
+		var config bundleConfig
+		_, err = oci.FetchDocument(ctx, s, m.Config, &config)
+		if err == nil && (config.OS != p.OS || config.Architecture != p.Arch) {
+			err = fmt.Errorf("%w: it is for %s/%s", ErrMismatch, config.OS, config.Architecture)
+		}
+	}
+	if err != nil {
+		return p, named(what, m.Config.Digest, err)
+	}
+	return p, nil
+}
+
+func checkManifest(data []byte, m ocispec.Manifest, p gomod.Platform) error {
+	switch {
+	case m.SchemaVersion != 2:
+		return fmt.Errorf("schemaVersion is %d, not 2", m.SchemaVersion)
+	case m.MediaType != ocispec.MediaTypeImageManifest:
+		return fmt.Errorf("mediaType is %q", m.MediaType)
+	case m.Config.MediaType != ocispec.MediaTypeImageConfig && m.Config.MediaType != MediaTypeConfig:
+		return fmt.Errorf("the config is a %q", m.Config.MediaType)
+	case m.Subject != nil:
+		return errors.New("it has a subject")
+	}
+	if err := refuseMembers(data, "manifests"); err != nil {
+		return err
+	}
+	if err := checkDescriptor(m.Config); err != nil {
+		return err
+	}
+	if len(m.Layers) == 0 || layerKind(m.Layers[len(m.Layers)-1]) != kindGraph {
+		return errors.New("its last layer is not the module graph's")
+	}
+	names := make(map[string]bool)
+	for i, l := range m.Layers {
+		if err := checkDescriptor(l); err != nil {
+			return err
+		}
+		kind, name := layerKind(l), layerName(l)
+		if kind == kindUnknown || kind == kindGraph && i != len(m.Layers)-1 || kind == kindToolchain && i != 0 {
+			return fmt.Errorf("layer %d (%s) is none that belongs there", i, l.Digest)
+		}
+		if kind == kindToolchain {
+			if err := checkToolchain(l, p); err != nil {
+				return err
+			}
+		}
+		if names[name] {
+			return fmt.Errorf("layer %q stands twice", name)
+		}
+		names[name] = true
+	}
+	return nil
+}
+
+// checkToolchain refuses a toolchain of another platform.
+func checkToolchain(l ocispec.Descriptor, p gomod.Platform) error {
+	m, _ := layerModule(l)
+	if _, goos, goarch, err := toolchain.ParseVersion(m.Version); err != nil || goos != p.OS || goarch != p.Arch {
+		return fmt.Errorf("%s is not a toolchain for %s", m, p)
+	}
+	return nil
+}
+
+// checkImage holds an image config against the manifest.
+func checkImage(image ocispec.Image, p Platform) error {
+	if image.OS != p.OS || image.Architecture != p.Arch {
+		return fmt.Errorf("%w: it is for %s/%s", ErrMismatch, image.OS, image.Architecture)
+	}
+	if image.RootFS.Type != "layers" || len(image.RootFS.DiffIDs) != len(p.Layers) {
+		return fmt.Errorf("%w: it has %d diff_ids for %d layers", ErrMismatch, len(image.RootFS.DiffIDs), len(p.Layers))
+	}
+	for i, l := range p.Layers {
+		if l.MediaType == mediaTypeTar && image.RootFS.DiffIDs[i] != l.Digest {
+			return fmt.Errorf("%w: diff_id %d is %s, the layer is %s", ErrMismatch, i, image.RootFS.DiffIDs[i], l.Digest)
+		}
+	}
+	return nil
+}
+
+// The kinds of layers, as their descriptors show them.
+const (
+	kindUnknown = iota
+	kindToolchain
+	kindModule
+	kindGraph
+)
+
+func layerKind(desc ocispec.Descriptor) int {
+	m, ok := layerModule(desc)
+	switch {
+	case desc.MediaType == mediaTypeTar && desc.Annotations[AnnotationLayer] == layerGraph && !ok:
+		return kindGraph
+	case desc.MediaType == mediaTypeTarGzip && ok && m.Path == toolchainPath:
+		return kindToolchain
+	case desc.MediaType == mediaTypeTar && ok && m.Path != toolchainPath:
+		return kindModule
+	}
+	return kindUnknown
+}

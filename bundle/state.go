@@ -1,0 +1,96 @@
+package bundle
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"path"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// A state says which layers a generation was made of, and what their files looked like when
+// they had been proven, so that a later generation can link them if nobody touched them.
+type state struct {
+	Digest   digest.Digest                `json:"digest"` // of the bundle's index
+	Platform string                       `json:"platform"`
+	Extract  bool                         `json:"extract,omitempty"`
+	Layers   map[digest.Digest]stateLayer `json:"layers"` // the graph's has the settings as well
+}
+
+// A stateLayer is a layer with what it was proven to be.
+type stateLayer struct {
+	Name   string        `json:"name"`
+	Sum    string        `json:"sum,omitempty"`
+	DiffID digest.Digest `json:"diffID,omitempty"` // empty: the manifest was not an image
+	Files  []stateFile   `json:"files"`
+}
+
+func layerState(l proofLayer) stateLayer {
+	return stateLayer{Name: layerName(l.desc), Sum: l.desc.Annotations[AnnotationSum], DiffID: l.diffID}
+}
+
+type stateFile struct {
+	Name    string      `json:"name"` // below the generation
+	Mode    fs.FileMode `json:"mode"`
+	Size    int64       `json:"size"`
+	ModTime time.Time   `json:"modTime"`
+}
+
+func fileState(name string, info fs.FileInfo) stateFile {
+	return stateFile{name, info.Mode(), info.Size(), info.ModTime()}
+}
+
+// link takes a layer's files from the current generation if it was proven to be the same layer
+// and nobody touched them since, as far as size, mode and time tell.
+func (g *generation) link(l proofLayer) (bool, error) {
+	was, is := g.before.Layers[l.desc.Digest], layerState(l)
+	if was.Name != is.Name || was.Sum != is.Sum || was.DiffID != is.DiffID || len(was.Files) == 0 || !g.untouched(was.Files) {
+		return false, nil
+	}
+	for _, f := range was.Files {
+		if err := g.mkdir(path.Dir(f.Name)); err != nil {
+			return false, err
+		}
+		if err := g.tree.root.Link(path.Join(g.old, f.Name), path.Join(g.dir, f.Name)); err != nil {
+			return false, fmt.Errorf("link from the generation before: %w", err)
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.state.Layers[l.desc.Digest] = was
+	return true, nil
+}
+
+// untouched says whether files of the current generation are as they were when they were written.
+func (g *generation) untouched(files []stateFile) bool {
+	for _, f := range files {
+		info, err := g.tree.root.Lstat(path.Join(g.old, f.Name))
+		if err != nil || info.Mode() != f.Mode || info.Size() != f.Size || !info.ModTime().Equal(f.ModTime) {
+			return false
+		}
+	}
+	return true
+}
+
+// same says whether the current generation, which it names, has all that this one has.
+func (g *generation) same() (string, bool) {
+	b, s := &g.before, &g.state
+	if b.Digest != s.Digest || b.Platform != s.Platform || b.Extract != s.Extract || len(b.Layers) != len(s.Layers) {
+		return "", false
+	}
+	for d, l := range s.Layers {
+		if len(b.Layers[d].Files) != len(l.Files) || !g.untouched(b.Layers[d].Files) {
+			return "", false
+		}
+	}
+	for _, name := range []string{genEnv, genGo + "/go.env"} {
+		was, _ := g.tree.root.ReadFile(path.Join(g.old, name))
+		is, _ := g.root.ReadFile(name)
+		if !bytes.Equal(was, is) {
+			return "", false // by an older goferry, which had other settings
+		}
+	}
+	return path.Base(g.old), true
+}
