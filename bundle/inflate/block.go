@@ -1,6 +1,9 @@
 package inflate
 
-import "io"
+import (
+	"encoding/binary"
+	"io"
+)
 
 // block inflates the symbols of a block up to its end.
 func (d *decoder) block(t *tables) error {
@@ -10,21 +13,23 @@ func (d *decoder) block(t *tables) error {
 	return d.slow(t)
 }
 
-// One round of fast reads at most 16 bytes behind pos, and writes at most two
-// literals and a match rounded up to whole words.
-const (
-	inSlack  = 16
-	outSlack = 16
-)
+// These load and store a word. Cut to eight bytes a slice costs less to check
+// than one that goes on to the end.
+func load64(b []byte, i int) uint64     { return binary.LittleEndian.Uint64(b[i : i+8]) }
+func store64(b []byte, i int, v uint64) { binary.LittleEndian.PutUint64(b[i:i+8], v) }
 
-// fast is slow without its checks, as far as src and dst are large enough.
+// fast is slow without its checks: it stops where a round could read behind
+// src (two words) or write behind dst (three literals). A match near the end of
+// dst is copied byte by byte, any other in pairs of words, which may write 16
+// bytes too many; what follows overwrites them.
 func (d *decoder) fast(t *tables) (done bool, err error) {
 	src, dst := d.src, d.dst
 	pos, out, bits, n := d.pos, d.out, d.bits, d.n
-	inEnd, outEnd := len(src)-inSlack, len(dst)-outSlack
-	for pos <= inEnd && out <= outEnd+outSlack-3 {
+	inEnd, outEnd, copyEnd := len(src)-16, len(dst)-3, len(dst)-16
+	for pos <= inEnd && out <= outEnd {
 		// 56 bits are enough for two literals of the primary table and a length (40 bits).
-		bits |= ld(src, pos) << (n & 63)
+		// Of n only the low 6 bits count: it is cheaper to let the rest of an entry spoil the others.
+		bits |= load64(src, pos) << (n & 63)
 		pos += int((63 - n) >> 3 & 7)
 		n |= 56
 
@@ -32,13 +37,13 @@ func (d *decoder) fast(t *tables) (done bool, err error) {
 		if int32(e) < 0 {
 			bits >>= e & 63
 			n -= uint(e)
-			put(dst, out, byte(e>>16))
+			dst[out] = byte(e >> 16)
 			out++
 			e = t.lit[bits%(1<<litBits)]
 			if int32(e) < 0 {
 				bits >>= e & 63
 				n -= uint(e)
-				put(dst, out, byte(e>>16))
+				dst[out] = byte(e >> 16)
 				out++
 				e = t.lit[bits%(1<<litBits)]
 			}
@@ -61,7 +66,7 @@ func (d *decoder) fast(t *tables) (done bool, err error) {
 		if int32(e) < 0 {
 			bits >>= e & 63
 			n -= uint(e)
-			put(dst, out, byte(e>>16))
+			dst[out] = byte(e >> 16)
 			out++
 			continue
 		}
@@ -70,7 +75,7 @@ func (d *decoder) fast(t *tables) (done bool, err error) {
 		n -= uint(e)
 
 		if n&63 < 28 {
-			bits |= ld(src, pos) << (n & 63)
+			bits |= load64(src, pos) << (n & 63)
 			pos += int((63 - n) >> 3 & 7)
 			n |= 56
 		}
@@ -94,31 +99,31 @@ func (d *decoder) fast(t *tables) (done bool, err error) {
 		}
 		to := out
 		out += length
-		if out > outEnd {
+		if out > copyEnd {
 			if out > len(dst) {
 				err = ErrLong
 				break
 			}
 			for ; to < out; to++ {
-				put(dst, to, dst[from])
+				dst[to] = dst[from]
 				from++
 			}
 			continue
 		}
 		if to-from >= 8 {
-			st(dst, to, ld(dst, from))
-			st(dst, to+8, ld(dst, from+8))
+			store64(dst, to, load64(dst, from))
+			store64(dst, to+8, load64(dst, from+8))
 			for to+16 < out {
 				to += 16
 				from += 16
-				st(dst, to, ld(dst, from))
-				st(dst, to+8, ld(dst, from+8))
+				store64(dst, to, load64(dst, from))
+				store64(dst, to+8, load64(dst, from+8))
 			}
 			continue
 		}
 		// Words that overlap: of each only as many bytes count as the distance is long.
 		for step := to - from; to < out; to += step {
-			st(dst, to, ld(dst, to-step))
+			store64(dst, to, load64(dst, to-step))
 		}
 	}
 	d.pos, d.out, d.bits, d.n = pos, out, bits, n%64
@@ -128,7 +133,7 @@ func (d *decoder) fast(t *tables) (done bool, err error) {
 // slow inflates one symbol after the other and looks closely.
 func (d *decoder) slow(t *tables) error {
 	for {
-		if d.used() > len(d.src) {
+		if d.consumed() > len(d.src) {
 			return io.ErrUnexpectedEOF
 		}
 		d.refill()

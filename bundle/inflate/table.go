@@ -73,52 +73,48 @@ func init() {
 	}
 	distSymbols[30], distSymbols[31] = invalid, invalid
 
-	var lens [288]uint8
-	for i := range lens {
+	var used [288]uint16
+	for i := range used {
+		n := 8
 		switch {
-		case i < 144:
-			lens[i] = 8
-		case i < 256:
-			lens[i] = 9
-		case i < 280:
-			lens[i] = 7
-		default:
-			lens[i] = 8
+		case 144 <= i && i < 256:
+			n = 9
+		case 256 <= i && i < 280:
+			n = 7
 		}
+		used[i] = uint16(i<<4 | n)
 	}
-	build(fixedTables.lit[:], litBits, lens[:], litSymbols[:])
+	build(fixedTables.lit[:], litBits, used[:], litSymbols[:])
 	for i := range 32 {
-		lens[i] = 5
+		used[i] = uint16(i<<4 | 5)
 	}
-	build(fixedTables.dist[:], distBits, lens[:32], distSymbols[:])
+	build(fixedTables.dist[:], distBits, used[:32], distSymbols[:])
 }
 
-// build fills table for the canonical code of the given lengths and reports
+// build fills table for the canonical code of the symbols used,
+// each shifted left by 4 above the length of its code, and reports
 // whether there is one. Like compress/flate it takes complete codes, a single
 // code of one bit, and no codes at all: use of what is missing fails later.
 //
 // Codes are visited from short to long, each stored once; whenever codes grow
 // by a bit, what the table holds so far is copied behind itself.
-func build(table []uint32, width int, lens []uint8, symbols []uint32) bool {
+func build(table []uint32, width int, used []uint16, symbols []uint32) bool {
 	var count, next [maxLen + 2]uint16
-	for _, n := range lens {
-		count[n&maxLen]++
+	for _, u := range used {
+		count[u&maxLen]++
 	}
 	unused := 1 << maxLen // code space, in codes of maxLen bits
-	next[1] = count[0]
 	for n := 1; n <= maxLen; n++ {
 		unused -= int(count[n]) << (maxLen - n)
 		next[n+1] = next[n] + count[n]
 	}
-	var order [288]uint16 // symbols by length, those without a code first
-	next[0] = 0
-	for sym, n := range lens {
-		order[next[n&maxLen]%288] = uint16(sym)
-		next[n&maxLen]++
-	}
-	used := order[count[0]:len(lens)]
 	if unused != 0 {
-		return buildPartial(table[:1<<width], used, int(count[1]), unused, symbols)
+		return buildPartial(table[:1<<width], used, symbols)
+	}
+	var order [288]uint16 // symbols by length
+	for _, u := range used {
+		order[next[u&maxLen]%288] = u >> 4
+		next[u&maxLen]++
 	}
 
 	n := 1
@@ -128,7 +124,7 @@ func build(table []uint32, width int, lens []uint8, symbols []uint32) bool {
 	code, size := uint32(0), uint32(1)<<n // code is bit-reversed
 	left := count[n]
 	var prefix, start uint32 = 1 << 31, 0
-	for _, sym := range used {
+	for _, sym := range order[:len(used)] {
 		for left == 0 {
 			if n++; n <= width {
 				copy(table[size:2*size], table[:size])
@@ -170,18 +166,18 @@ func build(table []uint32, width int, lens []uint8, symbols []uint32) bool {
 }
 
 // buildPartial is build for codes that leave code space unused, or use too much.
-func buildPartial(table []uint32, used []uint16, ones, unused int, symbols []uint32) bool {
+func buildPartial(table []uint32, used []uint16, symbols []uint32) bool {
 	for i := range table {
 		table[i] = invalid
 	}
 	if len(used) == 0 {
 		return true
 	}
-	if len(used) > 1 || ones != 1 {
+	if len(used) > 1 || used[0]&maxLen != 1 {
 		return false
 	}
 	for i := 0; i < len(table); i += 2 {
-		table[i] = symbols[used[0]] + 1<<8 + 1
+		table[i] = symbols[used[0]>>4] + 1<<8 + 1
 	}
 	return true
 }
