@@ -21,7 +21,7 @@
 // end of the stream. Most files are small, so tables are built in one pass over
 // the codes in use, in memory that is kept in a pool.
 //
-// Package unsafe would gain another 4 to 6 %, which is not worth its proof:
+// Package unsafe would gain another 3 to 6 %, which is not worth its proof:
 // every access is checked by the compiler. Tables of 2^9 entries were slower for
 // all but the smallest files. Writing literals without a branch, and copying 32
 // bytes at once, gained nothing.
