@@ -77,13 +77,20 @@ func (r round) tidy(ctx context.Context) error {
 	if slices.ContainsFunc(out.lines, isLookup) {
 		r.set.unsettle()
 	}
-	for _, complaint := range complaints(out.lines) {
+	const shown = 10 // a directory of strangers' code can give thousands
+	all := complaints(out.lines)
+	for i, complaint := range all {
 		// A set that depends on the network's mood is no set.
 		if errors.Is(classify(complaint), ErrNetwork) {
 			return newCommandError([]string{"mod", "tidy"}, []string{complaint})
 		}
-		r.g.warn(r.main.name + ": " + oneLine(strings.TrimPrefix(complaint, "go: ")))
 		r.set.unsettle()
+		if i < shown {
+			r.g.warn(r.main.name + ": " + oneLine(strings.TrimPrefix(complaint, "go: ")))
+		}
+	}
+	if more := len(all) - shown; more > 0 {
+		r.g.warn(fmt.Sprintf("%s: and %d more of these from go mod tidy", r.main.name, more))
 	}
 	return r.set.addWritten(r.sumFile())
 }
