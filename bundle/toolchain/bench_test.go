@@ -47,7 +47,7 @@ func BenchmarkWrite(b *testing.B) {
 	z, size := benchZip(b)
 	b.SetBytes(size)
 	for b.Loop() {
-		if _, err := Write(context.Background(), io.Discard, bytes.NewReader(z), int64(len(z)), testVersion); err != nil {
+		if _, err := write(context.Background(), io.Discard, bytes.NewReader(z), int64(len(z)), testVersion); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -40,8 +40,8 @@
 // layer has the right name, as the go command gives it back when it unpacks a toolchain.
 // A zip with a go.mod, or a layer with a _go.mod, is refused: so the mapping is exact.
 //
-// [Walk] takes only what [Write] could have written: of the tar, all bytes that are not
-// content of a file are compared with the bytes that Write writes. A list of what is forbidden
+// [Walk] takes only what [Transcode] could have written: of the tar, all bytes that are not
+// content of a file are compared with the bytes that Transcode writes. A list of what is forbidden
 // (links, devices, sparse files, odd PAX records, numbers in base 256, …) would have holes,
 // because tar readers differ in what they make of those.
 //

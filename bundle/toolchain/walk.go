@@ -14,7 +14,7 @@ import (
 
 // Walk reads a layer from r, which yields the compressed bytes, and calls visit, which may be
 // nil, for each file in order. It returns the layer's DiffID and sum if the tar and the members'
-// headers and trailers are such as [Write] writes; whether they are the right ones is for the
+// headers and trailers are such as [Transcode] writes; whether they are the right ones is for the
 // caller to compare.
 //
 // content is valid until visit returns; what visit does not read is read all the same.

@@ -293,7 +293,7 @@ func TestWalkNeedsAVersion(t *testing.T) {
 	}
 }
 
-// FuzzWalk looks for layers that are taken, but are not what Write would have written.
+// FuzzWalk looks for layers that are taken, but are not what Transcode would have written.
 func FuzzWalk(f *testing.F) {
 	for _, b := range badTars() {
 		f.Add(layerOf(b))

@@ -17,34 +17,9 @@ const (
 	outputSize = 256 << 10
 )
 
-// Write writes the layer of a module zip of n bytes to w, and proves it: it reads what it
-// writes with [Walk] at the same time. So writer and reader cannot disagree, and the bytes
-// that are proven are those that w got. What w got before an error is worthless.
-// Everything is inflated, and the CRC-32 of every file is checked. version is the module's.
-func Write(ctx context.Context, w io.Writer, zip io.ReaderAt, n int64, version string) (Layer, error) {
-	pr, pw := io.Pipe()
-	var layer Layer
-	var walkErr error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		layer, walkErr = Walk(ctx, pr, version, nil)
-		pr.CloseWithError(walkErr)
-	}()
-	err := Transcode(ctx, io.MultiWriter(w, pw), zip, n, version)
-	pw.CloseWithError(err)
-	<-done
-	if err == nil || walkErr != nil && errors.Is(err, walkErr) {
-		err = walkErr
-	}
-	if err != nil {
-		return Layer{}, err
-	}
-	return layer, nil
-}
-
-// Transcode writes the same bytes as [Write], but proves nothing: only the small files are
-// inflated and checked. It is for a zip whose layer's digest has been proven before.
+// Transcode writes the layer of a module zip of n bytes to w; version is the module's. It proves
+// nothing: only the small files are inflated and checked. [Walk] proves what it wrote. What w got
+// before an error is worthless.
 func Transcode(ctx context.Context, w io.Writer, zip io.ReaderAt, n int64, version string) error {
 	files, err := zipFiles(zip, n, version)
 	if err != nil {

@@ -98,7 +98,7 @@ func makeZip(t testing.TB, files []testFile) []byte {
 func writeLayer(t testing.TB, z []byte) ([]byte, Layer) {
 	t.Helper()
 	var b bytes.Buffer
-	l, err := Write(context.Background(), &b, bytes.NewReader(z), int64(len(z)), testVersion)
+	l, err := write(context.Background(), &b, bytes.NewReader(z), int64(len(z)), testVersion)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestTranscodeWritesTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got.Bytes(), want) {
-		t.Error("Transcode and Write do not write the same")
+		t.Error("Transcode and write do not write the same")
 	}
 }
 
@@ -265,31 +265,31 @@ func TestWriteRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, size := range []int{800, 8000} {
 				z := mangled(t, size, change)
-				l, err := Write(context.Background(), io.Discard, bytes.NewReader(z), int64(len(z)), testVersion)
+				l, err := write(context.Background(), io.Discard, bytes.NewReader(z), int64(len(z)), testVersion)
 				if err == nil || l != (Layer{}) {
-					t.Errorf("Write of a file of %d bytes = %v, %v, want an error", size, l, err)
+					t.Errorf("write of a file of %d bytes = %v, %v, want an error", size, l, err)
 				}
 			}
 		})
 	}
 	// A small file's stream is read until its end, what is behind is not copied.
 	z := mangled(t, 8000, func(h *zip.FileHeader, raw []byte) []byte { return append(raw, 0) })
-	if _, err := Write(context.Background(), io.Discard, bytes.NewReader(z), int64(len(z)), testVersion); err == nil {
-		t.Error("Write of a stream with a byte behind it: want an error")
+	if _, err := write(context.Background(), io.Discard, bytes.NewReader(z), int64(len(z)), testVersion); err == nil {
+		t.Error("write of a stream with a byte behind it: want an error")
 	}
 }
 
 func TestWriteEndsWithItsWriter(t *testing.T) {
 	z := makeZip(t, testFiles())
 	full := errors.New("disk is full")
-	_, err := Write(context.Background(), writerFunc(func([]byte) (int, error) { return 0, full }), bytes.NewReader(z), int64(len(z)), testVersion)
+	_, err := write(context.Background(), writerFunc(func([]byte) (int, error) { return 0, full }), bytes.NewReader(z), int64(len(z)), testVersion)
 	if !errors.Is(err, full) {
-		t.Errorf("Write = %v, want %v", err, full)
+		t.Errorf("write = %v, want %v", err, full)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Write(ctx, io.Discard, bytes.NewReader(z), int64(len(z)), testVersion); !errors.Is(err, context.Canceled) {
-		t.Errorf("Write = %v, want %v", err, context.Canceled)
+	if _, err := write(ctx, io.Discard, bytes.NewReader(z), int64(len(z)), testVersion); !errors.Is(err, context.Canceled) {
+		t.Errorf("write = %v, want %v", err, context.Canceled)
 	}
 }
 
@@ -312,4 +312,27 @@ func FuzzRun(f *testing.F) {
 			t.Errorf("inflate(deflate(%q)) = %q, %v", b, got, err)
 		}
 	})
+}
+
+// write writes the layer of a module zip to w, and proves it with [Walk] at the same time.
+func write(ctx context.Context, w io.Writer, zip io.ReaderAt, n int64, version string) (Layer, error) {
+	pr, pw := io.Pipe()
+	var layer Layer
+	var walkErr error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		layer, walkErr = Walk(ctx, pr, version, nil)
+		pr.CloseWithError(walkErr)
+	}()
+	err := Transcode(ctx, io.MultiWriter(w, pw), zip, n, version)
+	pw.CloseWithError(err)
+	<-done
+	if err == nil || walkErr != nil && errors.Is(err, walkErr) {
+		err = walkErr
+	}
+	if err != nil {
+		return Layer{}, err
+	}
+	return layer, nil
 }
