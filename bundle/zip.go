@@ -183,12 +183,14 @@ func (u *unzipper) open(r io.ReaderAt, f *zip.File) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	u.packed = slices.Grow(u.packed[:0], int(f.CompressedSize64))[:f.CompressedSize64]
-	if n, err := r.ReadAt(u.packed, offset); n < len(u.packed) {
+	const slack = 16 // lets inflate take its fast way to the end
+	size := int(f.CompressedSize64)
+	u.packed = slices.Grow(u.packed[:0], size+slack)[:size+slack]
+	if n, err := r.ReadAt(u.packed[:size], offset); n < size {
 		return nil, err
 	}
 	u.plain = slices.Grow(u.plain[:0], int(f.UncompressedSize64))[:f.UncompressedSize64]
-	if n, _, err := inflate.Bytes(u.plain, u.packed); err != nil || n < len(u.plain) {
+	if n, read, err := inflate.Bytes(u.plain, u.packed); err != nil || n < len(u.plain) || read > size {
 		return nil, fmt.Errorf("%q: %w", f.Name, cmp.Or(err, zip.ErrFormat))
 	}
 	if f.CRC32 != 0 && crc32.ChecksumIEEE(u.plain) != f.CRC32 {
