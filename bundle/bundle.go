@@ -69,9 +69,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Annotations that goferry writes. The keys with "dev.goferry.module" and
-// "dev.goferry.sum" stand on layer descriptors, the others on index and manifests, and as
-// labels in image configs.
+// Annotations that goferry writes: on layer descriptors where it says so, else on index and
+// manifests, and as labels in configs.
 const (
 	AnnotationModule    = "dev.goferry.module"    // "path@version", on module and toolchain layers
 	AnnotationSum       = "dev.goferry.sum"       // "h1:…" of the module zip, on module and toolchain layers
@@ -86,9 +85,8 @@ const (
 const (
 	// MediaTypeConfig is the config of a manifest that has more layers than an image can have.
 	MediaTypeConfig = "application/vnd.goferry.bundle.config.v1+json"
-	// MediaTypeModule and MediaTypeGraph are the uncompressed tar layers.
-	mediaTypeTar     = ocispec.MediaTypeImageLayer
-	mediaTypeTarGzip = ocispec.MediaTypeImageLayerGzip
+	mediaTypeTar     = ocispec.MediaTypeImageLayer     // modules, graph
+	mediaTypeTarGzip = ocispec.MediaTypeImageLayerGzip // toolchains
 
 	formatVersion = "1"
 	layerGraph    = "graph" // value of AnnotationLayer
