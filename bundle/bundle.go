@@ -84,7 +84,7 @@ const (
 
 const (
 	// MediaTypeConfig is the config of a manifest that has more layers than an image can have.
-	MediaTypeConfig = "application/vnd.goferry.bundle.config.v1+json"
+	MediaTypeConfig  = "application/vnd.goferry.bundle.config.v1+json"
 	mediaTypeTar     = ocispec.MediaTypeImageLayer     // modules, graph
 	mediaTypeTarGzip = ocispec.MediaTypeImageLayerGzip // toolchains
 
