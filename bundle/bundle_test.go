@@ -119,7 +119,7 @@ func packCaptured(ctx context.Context, s oci.Store, c *gomod.Captured, cacheDir 
 		report: func(Event) {}, captured: c, release: func() {}, proofs: openProofs(cacheDir),
 	}
 	defer p.proofs.save()
-	if err := p.check(ctx); err != nil {
+	if err := p.begin(); err != nil {
 		return Packed{}, err
 	}
 	return p.write(ctx, "v1")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -75,7 +76,7 @@ func Pack(ctx context.Context, dst oci.Store, tag string, opts PackOptions) (Pac
 	p.release = sync.OnceFunc(func() { removal.Go(func() { captured.Close() }) })
 	defer p.release()
 	defer p.proofs.save()
-	if err := p.check(ctx); err != nil {
+	if err := p.begin(); err != nil {
 		return Packed{}, err
 	}
 	return p.write(ctx, tag)
@@ -124,10 +125,11 @@ type packer struct {
 	proofs   *proofs
 	db       *sumdb.DB
 
-	record *Record           // made by check; the modules' sums are filled in by layers
-	wanted map[string]wanted // by "path@version"
-	sumdb  map[string][]byte // files of the checksum database, by name below the download directory
-	bytes  int64
+	order    []*expected          // the largest first
+	expected map[string]*expected // the same by "path@version"
+	record   *Record              // begun by begin, completed by complete
+	sumdb    map[string][]byte    // files of the checksum database, by name below the download directory
+	bytes    int64
 }
 
 // write writes the layers, then the documents that name them, then the tag.
@@ -139,11 +141,17 @@ func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
 		toolchains, modules, err = p.layers(gctx)
 		return err
 	})
-	g.Go(func() error { return p.sumDBFiles(gctx) })
+	g.Go(func() error {
+		if err := p.lookUp(gctx); err != nil {
+			return err
+		}
+		return p.sumDBFiles(gctx)
+	})
 	if err := g.Wait(); err != nil {
 		return Packed{}, err
 	}
 	p.release()
+	p.complete(slices.AppendSeq(slices.Clone(modules), maps.Values(toolchains)))
 	graph, err := p.graph(ctx)
 	if err != nil {
 		return Packed{}, err

@@ -55,7 +55,6 @@ func (p *packer) layers(ctx context.Context) (map[gomod.Platform]layer, []layer,
 	for i, t := range toolchains {
 		byPlatform[t.Platform] = out[i]
 	}
-	p.record.fillSums(out)
 	return byPlatform, out[len(toolchains):], nil
 }
 
@@ -245,7 +244,11 @@ func (p *packer) prove(ctx context.Context, s source, d digest.Digest, open func
 		}
 		p.proofs.put(d, proven)
 	}
-	return proven, p.wanted[s.name].zip.check("zip", proven.sum)
+	w, err := p.want(ctx, s.name)
+	if err != nil {
+		return proof{}, err
+	}
+	return proven, w.zip.check("zip", proven.sum)
 }
 
 // forget removes a zip that is not what it has to be from our own cache, so that it is fetched
@@ -263,7 +266,7 @@ func (p *packer) layer(s source, desc ocispec.Descriptor, proven proof) layer {
 		return layer{desc: desc}
 	}
 	desc.Annotations = map[string]string{AnnotationModule: s.name, AnnotationSum: proven.sum}
-	if !p.wanted[s.name].inSumDB {
+	if !p.expected[s.name].inSumDB { // known, as prove has waited for it
 		desc.Annotations[AnnotationSumDB] = "none"
 	}
 	return layer{desc: desc, diffID: proven.diffID}

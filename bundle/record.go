@@ -119,19 +119,6 @@ func (r *Record) checkGoVersion() error {
 	return nil
 }
 
-// fillSums enters the sums that were proven for layers.
-func (r *Record) fillSums(layers []layer) {
-	sums := make(map[string]string, len(layers))
-	for _, l := range layers {
-		sums[layerName(l.desc)] = l.desc.Annotations[AnnotationSum]
-	}
-	for _, list := range [][]RecordModule{r.Modules, r.Toolchains} {
-		for i := range list {
-			list[i].Sum = sums[list[i].String()]
-		}
-	}
-}
-
 // goSums returns the "h1:" sums that the projects' go.sum files have, by "path version" and
 // "path version/go.mod", as go.sum's lines begin.
 func (r *Record) goSums() map[string][]string {

@@ -40,12 +40,18 @@ func (e expectation) check(what, sum string) error {
 	return nil
 }
 
-// check asks the checksum database for every module and makes the record, all but the zips'
-// sums, which layers fills in as they are proven. The go.mod files, which are small, are
-// proven here.
-func (p *packer) check(ctx context.Context) error {
+// An expected module is one that is packed: what is known of its sums, once done is closed.
+type expected struct {
+	module gomod.Module
+	entry  RecordModule // all but the zip's sum
+	wanted
+	done chan struct{}
+}
+
+// begin starts the record, and lists what is expected, the largest first as the layers are made
+// in this order too.
+func (p *packer) begin() (err error) {
 	env := p.captured.Env
-	var err error
 	if p.db, err = p.openSumDB(); err != nil {
 		return fmt.Errorf("open the checksum database: %w", err)
 	}
@@ -63,14 +69,13 @@ func (p *packer) check(ctx context.Context) error {
 	for _, t := range p.captured.Toolchains {
 		modules = append(modules, t.Module)
 	}
-	if err := p.lookUp(ctx, modules); err != nil {
-		return err
+	slices.SortStableFunc(modules, func(a, b gomod.Module) int { return cmp.Compare(b.Size, a.Size) })
+	p.expected = make(map[string]*expected, len(modules))
+	for _, m := range modules {
+		e := &expected{module: m, entry: RecordModule{Path: m.Path, Version: m.Version}, done: make(chan struct{})}
+		p.order = append(p.order, e)
+		p.expected[e.entry.String()] = e
 	}
-	if slices.ContainsFunc(slices.Concat(p.record.Modules, p.record.Toolchains), func(m RecordModule) bool { return m.NoSumDB }) {
-		p.record.NoSumDB = env.GONOSUMDB
-	}
-	slices.SortFunc(p.record.Modules, compareModules)
-	slices.SortFunc(p.record.Toolchains, compareModules)
 	return nil
 }
 
@@ -105,52 +110,70 @@ func netrc(env []string) string {
 	return ""
 }
 
-// lookUp asks the database for each module, checks the go.mod files' sums, and enters the
-// modules in the record.
-func (p *packer) lookUp(ctx context.Context, modules []gomod.Module) error {
-	p.report(Event{Stage: "check", TotalItems: len(modules)})
+// lookUp asks the database for each module, and checks the go.mod files' sums. It runs beside the
+// making of the layers, which wait for their module.
+func (p *packer) lookUp(ctx context.Context) error {
+	p.report(Event{Stage: "check", TotalItems: len(p.order)})
 	goSums := p.record.goSums()
-	entries := make([]RecordModule, len(modules))
-	wants := make([]wanted, len(modules))
-	order := make([]int, len(modules))
-	for i := range order {
-		order[i] = i
-	}
-	err := parallel(ctx, max(lookups, runtime.GOMAXPROCS(0)), order, func(ctx context.Context, i int) (err error) {
-		m := modules[i]
-		key := m.Path + " " + m.Version
-		w := wanted{zip: expectation{goSum: goSums[key]}, goMod: expectation{goSum: goSums[key+"/go.mod"]}}
-		entries[i] = RecordModule{Path: m.Path, Version: m.Version}
-		defer p.report(Event{Stage: "check", Item: entries[i].String(), Items: 1})
-		if m.Mod == nil && m.Zip == "" {
-			w.inSumDB = true // nothing of it that has a sum is carried
-			return nil
+	return parallel(ctx, max(lookups, runtime.GOMAXPROCS(0)), p.order, func(ctx context.Context, e *expected) error {
+		key := e.module.Path + " " + e.module.Version
+		e.zip.goSum, e.goMod.goSum = goSums[key], goSums[key+"/go.mod"]
+		if err := p.lookUpOne(ctx, e); err != nil {
+			return err
 		}
-		if w.inSumDB = p.db.Covers(m.Path); w.inSumDB {
-			if w.zip.db, w.goMod.db, err = p.db.Lookup(ctx, m.Path, m.Version); err != nil {
-				if errors.Is(err, sumdb.ErrSecurity) {
-					err = fmt.Errorf("%w: %w", ErrMismatch, err)
-				}
-				return err
-			}
-		}
-		entries[i].NoSumDB = !w.inSumDB
-		wants[i] = w
-		return p.checkGoMod(m, &entries[i], w)
+		close(e.done)
+		p.report(Event{Stage: "check", Item: e.entry.String(), Items: 1})
+		return nil
 	})
-	if err != nil {
-		return err
+}
+
+func (p *packer) lookUpOne(ctx context.Context, e *expected) (err error) {
+	if e.module.Mod == nil && e.module.Zip == "" {
+		e.inSumDB = true // nothing of it that has a sum is carried
+		return nil
 	}
-	p.wanted = make(map[string]wanted, len(modules))
-	for i, m := range entries {
-		p.wanted[m.String()] = wants[i]
-		if m.Path == toolchainPath {
-			p.record.Toolchains = append(p.record.Toolchains, m)
-		} else {
-			p.record.Modules = append(p.record.Modules, m)
+	if e.inSumDB = p.db.Covers(e.module.Path); e.inSumDB {
+		if e.zip.db, e.goMod.db, err = p.db.Lookup(ctx, e.module.Path, e.module.Version); err != nil {
+			if errors.Is(err, sumdb.ErrSecurity) {
+				err = fmt.Errorf("%w: %w", ErrMismatch, err)
+			}
+			return err
 		}
 	}
-	return nil
+	e.entry.NoSumDB = !e.inSumDB
+	return p.checkGoMod(e.module, &e.entry, e.wanted)
+}
+
+// want returns what a module's sums have to be, when that is known.
+func (p *packer) want(ctx context.Context, name string) (wanted, error) {
+	e := p.expected[name]
+	select {
+	case <-e.done:
+		return e.wanted, nil
+	case <-ctx.Done():
+		return wanted{}, ctx.Err()
+	}
+}
+
+// complete enters the modules in the record, with the sums that were proven for their layers.
+func (p *packer) complete(layers []layer) {
+	sums := make(map[string]string, len(layers))
+	for _, l := range layers {
+		sums[layerName(l.desc)] = l.desc.Annotations[AnnotationSum]
+	}
+	for _, e := range p.order {
+		e.entry.Sum = sums[e.entry.String()]
+		list := &p.record.Modules
+		if e.module.Path == toolchainPath {
+			list = &p.record.Toolchains
+		}
+		*list = append(*list, e.entry)
+		if e.entry.NoSumDB {
+			p.record.NoSumDB = p.captured.Env.GONOSUMDB
+		}
+	}
+	slices.SortFunc(p.record.Modules, compareModules)
+	slices.SortFunc(p.record.Toolchains, compareModules)
 }
 
 func (p *packer) checkGoMod(m gomod.Module, entry *RecordModule, w wanted) (err error) {
