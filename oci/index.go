@@ -22,7 +22,7 @@ const (
 	indexFile  = "index.json"
 	layoutFile = "oci-layout"
 
-	maxIndex = 16 << 20 // bytes of index.json: a layout may have many tags
+	maxIndex = 8 << 20 // bytes of index.json: a layout may have many tags
 
 	// annotationKind is how cosign finds things in a layout.
 	annotationKind = "kind"
@@ -60,7 +60,7 @@ func parseIndex(data []byte) (*index, error) {
 	return ix, nil
 }
 
-// bytes are the same for the same entries, whatever the order they came in.
+// bytes are the same for the same entries, whatever the order they came in. What could not be read again is an error.
 func (ix *index) bytes() ([]byte, error) {
 	slices.SortStableFunc(ix.Manifests, func(a, b ocispec.Descriptor) int {
 		return cmp.Or(cmp.Compare(tagOf(a), tagOf(b)), cmp.Compare(a.Digest, b.Digest))
@@ -71,8 +71,13 @@ func (ix *index) bytes() ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
-	err := enc.Encode(ix.Index)
-	return buf.Bytes(), err
+	if err := enc.Encode(ix.Index); err != nil {
+		return nil, err
+	}
+	if _, err := parseIndex(buf.Bytes()); err != nil || buf.Len() > maxIndex {
+		return nil, fmt.Errorf("%s: %d entries are more than are read again", indexFile, len(ix.Manifests))
+	}
+	return buf.Bytes(), nil
 }
 
 func tagOf(e ocispec.Descriptor) string { return e.Annotations[ocispec.AnnotationRefName] }

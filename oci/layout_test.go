@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -307,6 +308,23 @@ func TestIndexKeepsForeignEntries(t *testing.T) {
 	json.Unmarshal(data, &ix)
 	if len(ix.Manifests) != 3 || strings.Count(string(data), `"theirs":"kept"`) != 2 {
 		t.Errorf("index.json has lost something: %s", data)
+	}
+}
+
+func TestIndexIsWrittenOnlyIfItCanBeRead(t *testing.T) {
+	ix := newIndex()
+	for i := range maxValues/7 + 1 {
+		ix.Manifests = append(ix.Manifests, ocispec.Descriptor{
+			MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("x"), Size: 7,
+			Annotations: map[string]string{ocispec.AnnotationRefName: fmt.Sprint("v", i), annotationKind: "x"},
+		})
+	}
+	if _, err := ix.bytes(); err == nil {
+		t.Errorf("bytes of %d entries is no error", len(ix.Manifests))
+	}
+	ix.Manifests = ix.Manifests[:len(ix.Manifests)-2]
+	if _, err := ix.bytes(); err != nil {
+		t.Errorf("bytes of %d entries: %v", len(ix.Manifests), err)
 	}
 }
 

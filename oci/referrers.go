@@ -20,7 +20,7 @@ type referrer struct {
 
 func referrerOf(desc ocispec.Descriptor, data []byte) (referrer, bool) {
 	var doc document
-	if json.Unmarshal(data, &doc) != nil || doc.Subject == nil || !validDigest(doc.Subject.Digest) {
+	if DecodeStrict(data, &doc) != nil || doc.Subject == nil || !validDigest(doc.Subject.Digest) {
 		return referrer{}, false
 	}
 	d := bare(desc)
@@ -50,13 +50,16 @@ func (ix *index) predecessors(ctx context.Context, s content.Fetcher, desc ocisp
 	return sortDescriptors(append(found, members...)), ctx.Err()
 }
 
-// scan reads all entries for their subjects. An entry that cannot be read has none: it may belong to anything.
+// scan reads all entries for their subjects, each blob once. An entry that cannot be read has none: it may belong to
+// anything.
 func (ix *index) scan(ctx context.Context, s content.Fetcher) map[digest.Digest][]ocispec.Descriptor {
 	referrers := map[digest.Digest][]ocispec.Descriptor{}
+	read := map[digest.Digest]bool{}
 	for _, e := range ix.Manifests {
-		if !isManifest(e.MediaType) {
+		if !isManifest(e.MediaType) || read[e.Digest] {
 			continue
 		}
+		read[e.Digest] = true
 		data, err := fetchBytes(ctx, s, e)
 		if ctx.Err() != nil {
 			return nil // scan again when somebody waits for it

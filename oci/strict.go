@@ -8,6 +8,8 @@ import (
 	"io"
 	"reflect"
 	"strings"
+	"sync"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/opencontainers/go-digest"
@@ -18,6 +20,10 @@ import (
 const (
 	maxDocument = 4 << 20 // bytes of a manifest or an index; registries stop there too
 	maxDepth    = 64      // of JSON
+
+	// maxValues bounds the memory of a document: a value takes two bytes of JSON and a hundred when it is decoded.
+	// An entry of an index is seven values or so, which makes 14,000 entries.
+	maxValues = 100_000
 )
 
 // FetchDocument reads the JSON document that desc names into v, and returns its bytes. The document is at most
@@ -64,12 +70,13 @@ func verifyBytes(data []byte, desc ocispec.Descriptor) error {
 
 // DecodeStrict is json.Unmarshal for foreign bytes. It refuses what two readers may understand in two ways:
 // text that is not UTF-8, a key twice in one object, a key that differs from a known one only in case (which
-// encoding/json takes for it, and others do not), more than one value, nesting over 64. Unknown keys are allowed.
+// encoding/json takes for it, and others do not), more than one value; and what would take more time and memory
+// than a document is worth: nesting over 64, more than 100,000 values. Unknown keys are allowed.
 func DecodeStrict(data []byte, v any) error {
 	if !utf8.Valid(data) {
 		return malformed("not UTF-8")
 	}
-	c := checker{json.NewDecoder(bytes.NewReader(data))}
+	c := &checker{dec: json.NewDecoder(bytes.NewReader(data))}
 	c.dec.UseNumber()
 	if err := c.value(reflect.TypeOf(v), 0); err != nil {
 		return mark(ErrDigest, err)
@@ -80,12 +87,18 @@ func DecodeStrict(data []byte, v any) error {
 	return mark(ErrDigest, json.Unmarshal(data, v))
 }
 
-type checker struct{ dec *json.Decoder }
+type checker struct {
+	dec    *json.Decoder
+	values int
+}
 
 // value checks the next value, which will be decoded as t (nil if unknown).
-func (c checker) value(t reflect.Type, depth int) error {
+func (c *checker) value(t reflect.Type, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("JSON is nested deeper than %d", maxDepth)
+	}
+	if c.values++; c.values > maxValues {
+		return fmt.Errorf("JSON has more than %d values", maxValues)
 	}
 	token, err := c.dec.Token()
 	if err == io.EOF {
@@ -104,7 +117,7 @@ func (c checker) value(t reflect.Type, depth int) error {
 	return nil
 }
 
-func (c checker) array(t reflect.Type, depth int) error {
+func (c *checker) array(t reflect.Type, depth int) error {
 	if t != nil && t.Kind() == reflect.Slice {
 		t = t.Elem()
 	} else {
@@ -119,10 +132,10 @@ func (c checker) array(t reflect.Type, depth int) error {
 	return err
 }
 
-func (c checker) object(t reflect.Type, depth int) error {
+func (c *checker) object(t reflect.Type, depth int) error {
 	isMap := t != nil && t.Kind() == reflect.Map
 	fields := fieldsOf(t)
-	seen := map[string]bool{}
+	var seen map[string]bool
 	for c.dec.More() {
 		token, err := c.dec.Token()
 		if err != nil {
@@ -132,7 +145,10 @@ func (c checker) object(t reflect.Type, depth int) error {
 		// Annotations and labels are free to have keys that differ in case.
 		folded := key
 		if !isMap {
-			folded = strings.ToLower(key)
+			folded = fold(key)
+		}
+		if seen == nil {
+			seen = map[string]bool{}
 		}
 		if seen[folded] {
 			return fmt.Errorf("JSON key %q is there twice", key)
@@ -154,15 +170,34 @@ func (c checker) object(t reflect.Type, depth int) error {
 	return err
 }
 
+// fold returns the same for all keys that encoding/json takes for each other: in it "ſize" is "size".
+func fold(key string) string {
+	return strings.Map(func(r rune) rune {
+		for {
+			next := unicode.SimpleFold(r)
+			if next <= r {
+				return next // it turned around: the smallest of its kind
+			}
+			r = next
+		}
+	}, key)
+}
+
 type field struct {
 	name string
 	typ  reflect.Type
 }
 
+// knownFields has what fieldsOf found, by [reflect.Type].
+var knownFields sync.Map
+
 // fieldsOf maps the folded JSON names of a struct, and of those embedded in it, to its fields.
 func fieldsOf(t reflect.Type) map[string]field {
 	if t == nil || t.Kind() != reflect.Struct {
 		return nil
+	}
+	if fields, ok := knownFields.Load(t); ok {
+		return fields.(map[string]field)
 	}
 	fields := map[string]field{}
 	for _, f := range reflect.VisibleFields(t) {
@@ -173,8 +208,9 @@ func fieldsOf(t reflect.Type) map[string]field {
 		if name == "" {
 			name = f.Name
 		}
-		fields[strings.ToLower(name)] = field{name, f.Type}
+		fields[fold(name)] = field{name, f.Type}
 	}
+	knownFields.Store(t, fields)
 	return fields
 }
 

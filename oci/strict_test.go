@@ -3,6 +3,8 @@ package oci
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -32,6 +34,10 @@ func TestDecodeStrict(t *testing.T) {
 		"deeper":                     {`{"manifests":[{"platform":{"OS":"x"}}]}`, false},
 		"keys that differ in case":   {`{"unknown":1,"Unknown":2}`, false},
 		"annotation twice":           {`{"annotations":{"a":"1","a":"2"}}`, false},
+		"known key, folded by Go":    {`{"manifests":[{"\u017fize":1}]}`, false},
+		"keys that fold, by Go":      {`{"manifests":[{"size":1,"ſize":2}]}`, false},
+		"values to the limit":        {`{"x":[` + strings.Repeat("1,", maxValues-3) + `1]}`, true},
+		"more values":                {`{"x":[` + strings.Repeat("1,", maxValues-2) + `1]}`, false},
 		"not UTF-8":                  {"{\"x\":\"\xff\"}", false},
 		"wrong type":                 {`{"schemaVersion":"2"}`, false},
 		"size is not whole":          {`{"manifests":[{"size":1.5}]}`, false},
@@ -51,6 +57,32 @@ func TestDecodeStrict(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFatDocumentsCostLittle holds that what is small as JSON and large in memory is refused before it is.
+func TestFatDocumentsCostLittle(t *testing.T) {
+	for name, doc := range map[string]string{
+		"empty entries": `{"schemaVersion":2,"manifests":[` + strings.Repeat("{},", maxIndex/3-20) + `{}]}`,
+		"most entries":  `{"schemaVersion":2,"manifests":[` + strings.Repeat("{},", maxValues-10) + `{}]}`,
+		"keys":          `{"annotations":{` + manyKeys(maxIndex-100) + `"":""}}`,
+		"objects":       strings.Repeat(`{"a":`, maxIndex/5-1),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		parseIndex([]byte(doc))
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; got > 100<<20 {
+			t.Errorf("%s: %d MiB were allocated", name, got>>20)
+		}
+	}
+}
+
+func manyKeys(size int) string {
+	var b strings.Builder
+	for i := 0; b.Len() < size; i++ {
+		fmt.Fprintf(&b, `"%x":"",`, i)
+	}
+	return b.String()
 }
 
 func TestParseDocumentRefuses(t *testing.T) {
