@@ -26,7 +26,7 @@ func packCommand() *cli.Command {
 			"The modules of the project are taken from the go command's cache or fetched with its\n" +
 			"settings, checked against go.sum and the checksum database, and written with a toolchain\n" +
 			"for each platform. Nothing of the project or the cache is changed. The digest of the bundle\n" +
-			"is printed; the same project gives the same digest on any machine.\n\n" +
+			"is printed; the same project and the same --tree-head give the same on any machine.\n\n" +
 			"Scope build has what go build, test and vet need; dev also what go mod tidy, go get and\n" +
 			"go list -m all need; all has every module of the graph.",
 		Flags: append([]cli.Flag{
@@ -129,8 +129,8 @@ func packOptions(c *cli.Context) (bundle.PackOptions, error) {
 			return opts, err
 		}
 	}
-	opts.CacheDir, err = cacheDir()
-	return opts, err
+	opts.CacheDir = cacheDir()
+	return opts, nil
 }
 
 // checkPackWords finds words that cannot be meant.
@@ -190,14 +190,15 @@ func sourceDate(value string) (time.Time, error) {
 	return time.Unix(seconds, 0).UTC(), nil
 }
 
-// cacheDir is where goferry remembers what it has proven.
-func cacheDir() (string, error) {
+// cacheDir is where goferry remembers what it has proven and fetched: $GOFERRY_CACHE, else a directory of the
+// user's. It is "" where there is no home, and then nothing is remembered.
+func cacheDir() string {
 	if dir := os.Getenv("GOFERRY_CACHE"); dir != "" {
-		return dir, nil
+		return dir
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", withHint(err, "name a directory with GOFERRY_CACHE")
+		return ""
 	}
-	return filepath.Join(dir, "goferry"), nil
+	return filepath.Join(dir, "goferry")
 }

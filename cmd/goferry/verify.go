@@ -63,7 +63,18 @@ func printReport(c *cli.Context, r *bundle.Report, well bool) error {
 	if !well {
 		return nil
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s, %d modules, %d toolchains: all as they have to be\n",
-		r.Digest, r.Blobs, size(r.Bytes), r.Modules, r.Toolchains)
+	_, err := fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s, %d modules, %d toolchains: all as they have to be\n%s\n",
+		r.Digest, r.Blobs, size(r.Bytes), r.Modules, r.Toolchains, provenBy(r))
 	return err
+}
+
+// provenBy says what the sums of a bundle were held against, and what not.
+func provenBy(r *bundle.Report) string {
+	switch {
+	case r.SumDB == "":
+		return "not proven: the bundle has no checksum database; and who made it"
+	case len(r.NotInSumDB) > 0:
+		return fmt.Sprintf("proven by %s, but for %d modules that it does not cover (see --format json); not proven: who made the bundle", r.SumDB, len(r.NotInSumDB))
+	}
+	return fmt.Sprintf("proven by %s, all of it; not proven: who made the bundle", r.SumDB)
 }
