@@ -172,7 +172,7 @@ func TestCheckFindsForgery(t *testing.T) {
 		{"a diff_id of something else", func(_ *testing.T, f *forgery) {
 			f.image.RootFS.DiffIDs[0] = digest.FromString("x")
 		}, "diff_id"},
-		{"a config for another platform", func(_ *testing.T, f *forgery) { f.image.Architecture = "arm64" }, "it is for linux/arm64"},
+		{"a config for another platform", func(_ *testing.T, f *forgery) { f.image.Architecture = "arm64" }, `it is for "linux"/"arm64"`},
 		{"a layer of an unknown kind", func(_ *testing.T, f *forgery) {
 			f.manifest.Layers[1].MediaType = "application/octet-stream"
 		}, "none that belongs there"},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -45,10 +46,10 @@ func checkIndex(data []byte, index ocispec.Index) error {
 	seen := make(map[string]bool)
 	for _, m := range index.Manifests {
 		if m.MediaType != ocispec.MediaTypeImageManifest {
-			return fmt.Errorf("%s is a %s, not an image manifest", m.Digest, m.MediaType)
+			return fmt.Errorf("%s is a %q, not an image manifest", m.Digest, m.MediaType)
 		}
-		if m.Platform == nil || m.Platform.OS == "" || m.Platform.Architecture == "" {
-			return fmt.Errorf("manifest %s has no platform", m.Digest)
+		if m.Platform == nil || !isWord(m.Platform.OS) || !isWord(m.Platform.Architecture) {
+			return fmt.Errorf("manifest %s has no platform, or an odd one", m.Digest)
 		}
 		if err := checkDescriptor(m); err != nil {
 			return err
@@ -60,6 +61,11 @@ func checkIndex(data []byte, index ocispec.Index) error {
 		seen[name] = true
 	}
 	return nil
+}
+
+// isWord says whether s can be a GOOS or a GOARCH.
+func isWord(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') })
 }
 
 // refuseMembers refuses a document that is two things at once: an index with layers, a
@@ -113,7 +119,7 @@ func openPlatform(ctx context.Context, s oci.Store, desc ocispec.Descriptor) (Pl
 		var config bundleConfig
 		_, err = oci.FetchDocument(ctx, s, m.Config, &config)
 		if err == nil && (config.OS != p.OS || config.Architecture != p.Arch) {
-			err = fmt.Errorf("%w: it is for %s/%s", ErrMismatch, config.OS, config.Architecture)
+			err = fmt.Errorf("%w: it is for %q/%q", ErrMismatch, config.OS, config.Architecture)
 		}
 	}
 	if err != nil {
@@ -176,7 +182,7 @@ func checkToolchain(l ocispec.Descriptor, p gomod.Platform) error {
 // checkImage holds an image config against the manifest.
 func checkImage(image ocispec.Image, p Platform) error {
 	if image.OS != p.OS || image.Architecture != p.Arch {
-		return fmt.Errorf("%w: it is for %s/%s", ErrMismatch, image.OS, image.Architecture)
+		return fmt.Errorf("%w: it is for %q/%q", ErrMismatch, image.OS, image.Architecture)
 	}
 	if image.RootFS.Type != "layers" || len(image.RootFS.DiffIDs) != len(p.Layers) {
 		return fmt.Errorf("%w: it has %d diff_ids for %d layers", ErrMismatch, len(image.RootFS.DiffIDs), len(p.Layers))

@@ -101,6 +101,11 @@ func (r *Record) checkWords() error {
 	needed := false
 	for _, list := range [][]RecordModule{r.Modules, r.Toolchains} {
 		for _, m := range list {
+			for _, sum := range []string{m.Sum, m.GoModSum} {
+				if sum != "" && !isSum(sum) {
+					return fmt.Errorf("%s has the sum %q", m, sum)
+				}
+			}
 			if r.SumDB == "" {
 				continue
 			}

@@ -29,7 +29,7 @@ const (
 // layerModule returns the module that a layer's descriptor names, if it is a proper one.
 func layerModule(desc ocispec.Descriptor) (module.Version, bool) {
 	path, version, ok := strings.Cut(desc.Annotations[AnnotationModule], "@")
-	if !ok || !strings.HasPrefix(desc.Annotations[AnnotationSum], "h1:") {
+	if !ok || !isSum(desc.Annotations[AnnotationSum]) {
 		return module.Version{}, false
 	}
 	if _, err := module.EscapePath(path); err != nil {
@@ -39,6 +39,14 @@ func layerModule(desc ocispec.Descriptor) (module.Version, bool) {
 		return module.Version{}, false
 	}
 	return module.Version{Path: path, Version: version}, true
+}
+
+// isSum says whether s looks like a sum of go.sum's first kind, "h1:" and base64.
+func isSum(s string) bool {
+	hash, ok := strings.CutPrefix(s, "h1:")
+	return ok && !strings.ContainsFunc(hash, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("+/=", c)
+	})
 }
 
 // moduleContent is what a module layer holds, apart from the zip.

@@ -94,7 +94,7 @@ func open(ctx context.Context, s oci.Store, target string) (*Verified, error) {
 		return nil, err
 	}
 	if desc.MediaType != ocispec.MediaTypeImageIndex {
-		return nil, fmt.Errorf("%w: %s is a %s, not a bundle's index", ErrMismatch, desc.Digest, desc.MediaType)
+		return nil, fmt.Errorf("%w: %s is a %q, not a bundle's index", ErrMismatch, desc.Digest, desc.MediaType)
 	}
 	var index ocispec.Index
 	data, err := oci.FetchDocument(ctx, s, desc, &index)
