@@ -9,6 +9,7 @@ import (
 	"iter"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -18,6 +19,12 @@ import (
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/errcode"
+)
+
+const (
+	maxPages     = 50     // of a list; a page may be as large as a document
+	maxTags      = 50_000 // of a repository
+	maxReferrers = 1_000  // of a manifest
 )
 
 // repository is a repository of a registry.
@@ -43,8 +50,8 @@ func openRepository(ref Reference, opts Options, actions ...string) (*repository
 
 		// Deleting the replaced fallback index needs a permission that few have.
 		SkipReferrersGC:      true,
-		TagListMaxPages:      10_000,
-		ReferrerListMaxPages: 1_000,
+		TagListMaxPages:      maxPages,
+		ReferrerListMaxPages: maxPages,
 	}
 	return &repository{repo: repo, client: c, actions: actions, pushed: map[digest.Digest][]byte{}}, nil
 }
@@ -175,14 +182,12 @@ func (r *repository) lookup(ctx context.Context, target string) (ocispec.Descrip
 }
 
 func (r *repository) someTags(ctx context.Context) string {
-	var tags []string
-	for tag, err := range r.Tags(ctx) {
-		if err != nil || len(tags) > 10 {
-			break
-		}
-		tags = append(tags, tag)
-	}
-	return someTags(tags)
+	var some []string
+	r.listTags(ctx, func(tags []string) error { // without an answer there are none to name
+		some = slices.DeleteFunc(tags, func(tag string) bool { return !tagPattern.MatchString(tag) })
+		return errStop
+	})
+	return someTags(some)
 }
 
 // Tag puts the manifest again, under the tag. What was pushed before is not read back: a registry may refuse
@@ -212,7 +217,7 @@ func (r *repository) Tag(ctx context.Context, desc ocispec.Descriptor, target st
 // Predecessors asks the referrers API, and where there is none the fallback tag.
 func (r *repository) Predecessors(ctx context.Context, desc ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	ctx = r.scope(ctx)
-	found, err := r.repo.Predecessors(ctx, desc)
+	found, err := r.listReferrers(ctx, desc)
 	var response *errcode.ErrorResponse
 	if errors.As(err, &response) {
 		switch response.StatusCode {
@@ -221,7 +226,7 @@ func (r *repository) Predecessors(ctx context.Context, desc ocispec.Descriptor) 
 		case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented:
 			// An older registry's way to say that it has no such API.
 			r.repo.SetReferrersCapability(false)
-			found, err = r.repo.Predecessors(ctx, desc)
+			found, err = r.listReferrers(ctx, desc)
 		}
 	}
 	if err != nil {
@@ -230,14 +235,37 @@ func (r *repository) Predecessors(ctx context.Context, desc ocispec.Descriptor) 
 	return sortDescriptors(found), nil
 }
 
+func (r *repository) listReferrers(ctx context.Context, desc ocispec.Descriptor) (found []ocispec.Descriptor, err error) {
+	err = r.repo.Referrers(ctx, desc, "", func(page []ocispec.Descriptor) error {
+		if found = append(found, page...); len(found) > maxReferrers {
+			return malformed("%s: more than %d manifests refer to %s", r, maxReferrers, desc.Digest)
+		}
+		return nil
+	})
+	return found, err
+}
+
 var errStop = errors.New("stop")
+
+// listTags calls page with each page of tags, as long as it returns nil. What the tags are is not checked.
+func (r *repository) listTags(ctx context.Context, page func([]string) error) error {
+	err := r.repo.Tags(r.scope(ctx), "", page)
+	if err == errStop {
+		return nil
+	}
+	return r.explain(err)
+}
 
 func (r *repository) Tags(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		err := r.repo.Tags(r.scope(ctx), "", func(tags []string) error {
+		n := 0
+		err := r.listTags(ctx, func(tags []string) error {
 			for _, tag := range tags {
 				if !tagPattern.MatchString(tag) {
 					return malformed("%s: malformed tag %q", r, tag)
+				}
+				if n++; n > maxTags {
+					return malformed("%s: more than %d tags", r, maxTags)
 				}
 				if !yield(tag, nil) {
 					return errStop
@@ -245,18 +273,20 @@ func (r *repository) Tags(ctx context.Context) iter.Seq2[string, error] {
 			}
 			return nil
 		})
-		if err != nil && err != errStop {
-			yield("", r.explain(err))
+		if err != nil {
+			yield("", err)
 		}
 	}
 }
 
-// empty reports whether the repository has no tag, so that it is likely to have nothing at all.
+// empty reports whether the repository has no tag, so that it is likely to have nothing at all. Only one page is read.
 func (r *repository) empty(ctx context.Context) bool {
-	for _, err := range r.Tags(ctx) {
-		return errors.Is(err, ErrNotFound)
-	}
-	return true
+	empty := true
+	err := r.listTags(ctx, func(tags []string) error {
+		empty = len(tags) == 0
+		return errStop
+	})
+	return empty && (err == nil || errors.Is(err, ErrNotFound))
 }
 
 func (r *repository) Close() error {

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -49,7 +51,7 @@ func newClient(host string, opts Options) (*client, error) {
 	}
 	c.auth = &auth.Client{
 		Client: &http.Client{
-			Transport:     &retry.Transport{Base: watch{base, c.secrets}, Policy: func() retry.Policy { return policy{wait} }},
+			Transport:     &retry.Transport{Base: watch{base, c.secrets, newPatience(opts.StallTimeout)}, Policy: func() retry.Policy { return policy{wait} }},
 			CheckRedirect: checkRedirect(opts.PlainHTTP),
 		},
 		Cache:      auth.NewCache(),
@@ -67,7 +69,8 @@ func newClient(host string, opts Options) (*client, error) {
 // newTransport keeps enough connections open for all blobs in flight; net/http's own would keep two.
 func newTransport(opts Options) (*http.Transport, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.DialContext = giveUp(t.DialContext, opts.StallTimeout)
+	t.DialContext = newPatience(opts.StallTimeout).dial(t.DialContext)
+	t.ResponseHeaderTimeout = newPatience(opts.StallTimeout).whole()
 	t.MaxIdleConnsPerHost = 32
 	t.WriteBufferSize = 256 << 10
 	t.ReadBufferSize = 256 << 10
@@ -147,7 +150,32 @@ func (c *client) Do(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, c.explain(req, err)
 	}
+	if isList(req) && resp.StatusCode == http.StatusOK {
+		return resp, checkList(resp)
+	}
 	return resp, nil
+}
+
+// isList reports whether the answer is one that oras-go decodes as it comes.
+func isList(req *http.Request) bool {
+	return strings.HasSuffix(req.URL.Path, "/tags/list") || strings.Contains(req.URL.Path, "/referrers/sha256:")
+}
+
+// checkList holds a list to what holds for every other document.
+func checkList(resp *http.Response) error {
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
+	if err != nil {
+		return mark(ErrNetwork, fmt.Errorf("GET %s: %w", place(resp.Request.URL), err))
+	}
+	if len(data) > maxDocument {
+		return malformed("GET %s: more than %d bytes", place(resp.Request.URL), maxDocument)
+	}
+	if err := checkStrict(data, nil); err != nil {
+		return fmt.Errorf("GET %s: %w", place(resp.Request.URL), err)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(data))
+	return nil
 }
 
 func (c *client) close() {

@@ -135,15 +135,16 @@ func (s *secrets) remember(f auth.CredentialFunc) auth.CredentialFunc {
 	}
 }
 
-// watch sees every request, and learns the tokens in them.
+// watch sees every request, also those for tokens. It learns the secrets in them, and sees that answers keep coming.
 type watch struct {
-	base    http.RoundTripper
-	secrets *secrets
+	base     http.RoundTripper
+	secrets  *secrets
+	patience patience
 }
 
 func (w watch) RoundTrip(req *http.Request) (*http.Response, error) {
 	if _, token, ok := strings.Cut(req.Header.Get("Authorization"), " "); ok {
 		w.secrets.add(token)
 	}
-	return w.base.RoundTrip(req)
+	return w.patience.roundTrip(w.base, req)
 }

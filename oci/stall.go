@@ -2,28 +2,51 @@ package oci
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"os"
+	"strings"
 	"time"
 )
 
-// stallTimeout is how long a connection may carry nothing, by default.
-const stallTimeout = time.Minute
+const (
+	// stallTimeout is how long a connection may carry nothing, by default.
+	stallTimeout = time.Minute
+
+	// minRate is how many bytes a second an answer has to bring, on average over the stall timeout. A byte now and
+	// then keeps a connection from being given up, and would make a manifest take weeks.
+	minRate = 1 << 10
+)
+
+// patience is how long a client waits for what: for anything at all once the time, for a document and for the header
+// of an answer twice.
+type patience time.Duration
+
+func newPatience(limit time.Duration) patience {
+	if limit == 0 {
+		limit = stallTimeout
+	}
+	return patience(limit)
+}
+
+func (p patience) stall() time.Duration { return time.Duration(p) }
+func (p patience) whole() time.Duration { return 2 * time.Duration(p) }
+func (p patience) least() (bytes int64) { return int64(minRate * time.Duration(p) / time.Second) }
 
 // dialer is what http.Transport dials with.
 type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// giveUp makes the connections of dial fail when nothing moves for the time limit. A timeout for a whole request
+// dial makes the connections of next fail when nothing moves for the time limit. A timeout for a whole request
 // would not do: a blob takes as long as it takes.
-func giveUp(dial dialer, limit time.Duration) dialer {
-	if limit == 0 {
-		limit = stallTimeout
-	}
+func (p patience) dial(next dialer) dialer {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
+		conn, err := next(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		return &movingConn{conn, limit}, nil
+		return &movingConn{conn, p.stall()}, nil
 	}
 }
 
@@ -42,4 +65,78 @@ func (c *movingConn) Read(p []byte) (int, error) {
 func (c *movingConn) Write(p []byte) (int, error) {
 	c.SetDeadline(time.Now().Add(c.limit))
 	return c.Conn.Write(p)
+}
+
+// roundTrip sends req through next. A document has to be there in time as a whole, a blob has to keep coming.
+func (p patience) roundTrip(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+	ctx, cancel := req.Context(), context.CancelFunc(func() {})
+	if isDocumentRequest(req) {
+		late := fmt.Errorf("no whole answer within %v: %w", p.whole(), os.ErrDeadlineExceeded)
+		ctx, cancel = context.WithTimeoutCause(ctx, p.whole(), late)
+		req = req.WithContext(ctx)
+	}
+	resp, err := next.RoundTrip(req)
+	if err != nil {
+		err = lateOr(ctx, err)
+		cancel()
+		return nil, err
+	}
+	resp.Body = &steadyBody{ReadCloser: resp.Body, ctx: ctx, cancel: cancel, patience: p}
+	return resp, nil
+}
+
+// isDocumentRequest reports whether the answer to req is small: all are but those to requests for blobs, wherever they
+// are redirected to. What is pushed takes the time that the line needs.
+func isDocumentRequest(req *http.Request) bool {
+	for first := req; ; first = first.Response.Request {
+		if strings.Contains(first.URL.Path, "/blobs/") || first.Method == http.MethodPut {
+			return false
+		}
+		if first.Response == nil || first.Response.Request == nil {
+			return true
+		}
+	}
+}
+
+// lateOr is err, or the reason why ctx is over if that is its own deadline.
+func lateOr(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && ctx.Err() == context.DeadlineExceeded {
+		return cause
+	}
+	return err
+}
+
+// steadyBody is the body of an answer. It fails when it brings less than the least bytes in the time that was spent
+// waiting for it; how long its reader takes does not count.
+type steadyBody struct {
+	io.ReadCloser
+	ctx      context.Context
+	cancel   context.CancelFunc
+	patience patience
+
+	waited time.Duration // since the last reckoning
+	bytes  int64
+}
+
+func (b *steadyBody) Read(p []byte) (int, error) {
+	began := time.Now()
+	n, err := b.ReadCloser.Read(p)
+	b.waited += time.Since(began)
+	b.bytes += int64(n)
+	if err != nil && err != io.EOF {
+		return n, lateOr(b.ctx, err)
+	}
+	if err != nil || b.waited < b.patience.stall() {
+		return n, err
+	}
+	if b.bytes < b.patience.least() {
+		return n, fmt.Errorf("%d bytes in %v: %w", b.bytes, b.patience.stall(), os.ErrDeadlineExceeded)
+	}
+	b.waited, b.bytes = 0, 0
+	return n, nil
+}
+
+func (b *steadyBody) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
 }

@@ -71,7 +71,7 @@ type Options struct {
 	UserAgent    string            // "" is "goferry (cosign-compatible)"
 	Transport    http.RoundTripper // nil is like http.DefaultTransport, with the TLS settings above
 	RetryWait    time.Duration     // the first pause before a request is sent again; 0 is 250 ms
-	StallTimeout time.Duration     // when a connection that carries nothing is given up; 0 is a minute
+	StallTimeout time.Duration     // when a connection that carries nothing, or under 1 KiB/s, is given up; 0 is a minute
 }
 
 // Open opens what is there. It creates nothing: a directory or file that is not a layout is [ErrNotLayout],

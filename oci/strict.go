@@ -73,18 +73,26 @@ func verifyBytes(data []byte, desc ocispec.Descriptor) error {
 // encoding/json takes for it, and others do not), more than one value; and what would take more time and memory
 // than a document is worth: nesting over 64, more than 100,000 values. Unknown keys are allowed.
 func DecodeStrict(data []byte, v any) error {
+	if err := checkStrict(data, reflect.TypeOf(v)); err != nil {
+		return err
+	}
+	return mark(ErrDigest, json.Unmarshal(data, v))
+}
+
+// checkStrict is DecodeStrict without the decoding, as t or, if that is nil, as what nobody knows the keys of.
+func checkStrict(data []byte, t reflect.Type) error {
 	if !utf8.Valid(data) {
 		return malformed("not UTF-8")
 	}
 	c := &checker{dec: json.NewDecoder(bytes.NewReader(data))}
 	c.dec.UseNumber()
-	if err := c.value(reflect.TypeOf(v), 0); err != nil {
+	if err := c.value(t, 0); err != nil {
 		return mark(ErrDigest, err)
 	}
 	if _, err := c.dec.Token(); err != io.EOF {
 		return malformed("data behind the JSON value")
 	}
-	return mark(ErrDigest, json.Unmarshal(data, v))
+	return nil
 }
 
 type checker struct {

@@ -1,0 +1,142 @@
+package oci
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/content"
+)
+
+// openHostile opens a repository of a registry that answers everything with h, and counts the requests.
+func openHostile(t *testing.T, h http.HandlerFunc) (*repository, *atomic.Int64) {
+	t.Helper()
+	var requests atomic.Int64
+	ref, opts := startRegistry(t, true, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			requests.Add(1)
+			w.Header().Set("Content-Type", ocispec.MediaTypeImageManifest)
+			h(w, r)
+		})
+	})
+	opts.StallTimeout = 100 * time.Millisecond
+	s := mustDo(Open(t.Context(), ref, opts)).(*repository)
+	t.Cleanup(func() { s.Close() })
+	return s, &requests
+}
+
+func TestRegistryEndlessLists(t *testing.T) {
+	page := func(tags, manifests string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Link", fmt.Sprintf("<%s?next>; rel=\"next\"", r.URL.Path))
+			if strings.HasSuffix(r.URL.Path, "/tags/list") {
+				io.WriteString(w, `{"tags":[`+tags+`]}`)
+				return
+			}
+			w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
+			io.WriteString(w, `{"schemaVersion":2,"manifests":[`+manifests+`]}`)
+		}
+	}
+	many := strings.Repeat(`"a",`, maxValues-10) + `"a"`
+	entry := `{"mediaType":"` + ocispec.MediaTypeImageManifest + `","digest":"sha256:` + hex64 + `","size":1}`
+	for name, serve := range map[string]http.HandlerFunc{
+		"empty pages": page("", ""),
+		"full pages":  page(many, entry+strings.Repeat(","+entry, 99)),
+		"fat pages":   page(strings.Repeat(`"",`, 1<<20)+`""`, strings.Repeat("{},", 1<<20)+"{}"),
+		"a page of all": func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(w, strings.NewReader(strings.Repeat(" ", 5<<20)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, requests := openHostile(t, serve)
+			n := 0
+			var err error
+			for _, err = range s.Tags(t.Context()) {
+				n++
+			}
+			if !errors.Is(err, ErrDigest) || n > maxTags+1 {
+				t.Errorf("Tags = %d, %v, want ErrDigest", n, err)
+			}
+			desc := content.NewDescriptorFromBytes(ocispec.MediaTypeImageManifest, nil)
+			if name != "a page of all" { // which is no list of referrers
+				if _, err := s.Predecessors(t.Context(), desc); !errors.Is(err, ErrDigest) {
+					t.Errorf("Predecessors = %v, want ErrDigest", err)
+				}
+			}
+			if n := requests.Load(); n > 2*maxPages {
+				t.Errorf("%d requests", n)
+			}
+			before := requests.Load()
+			s.empty(t.Context())
+			s.someTags(t.Context())
+			if n := requests.Load() - before; n > 2 {
+				t.Errorf("empty and someTags: %d requests, want one each", n)
+			}
+		})
+	}
+}
+
+// drip sends data a byte at a time, each soon enough for the stall timeout.
+func drip(w http.ResponseWriter, r *http.Request, data []byte) {
+	for i := range data {
+		w.Write(data[i : i+1])
+		w.(http.Flusher).Flush()
+		select {
+		case <-r.Context().Done():
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func TestRegistryDrips(t *testing.T) {
+	data := bytes.Repeat([]byte("x"), 2000) // would take 40 s
+	for name, desc := range map[string]ocispec.Descriptor{
+		"manifest": content.NewDescriptorFromBytes(ocispec.MediaTypeImageManifest, data),
+		"blob":     content.NewDescriptorFromBytes("application/vnd.test", data),
+	} {
+		s, requests := openHostile(t, func(w http.ResponseWriter, r *http.Request) { drip(w, r, data) })
+		began := time.Now()
+		_, err := content.FetchAll(t.Context(), s, desc)
+		if !errors.Is(err, ErrNetwork) || !strings.Contains(err.Error(), string(desc.Digest)) {
+			t.Errorf("%s: Fetch = %v, want ErrNetwork with the digest", name, err)
+		}
+		if took := time.Since(began); took > 5*time.Second || requests.Load() > 1 {
+			t.Errorf("%s: Fetch took %v and %d requests", name, took, requests.Load())
+		}
+	}
+	s, _ := openHostile(t, func(w http.ResponseWriter, r *http.Request) { drip(w, r, data) })
+	for _, err := range s.Tags(t.Context()) {
+		if !errors.Is(err, ErrNetwork) {
+			t.Errorf("Tags = %v, want ErrNetwork", err)
+		}
+	}
+}
+
+// TestRegistryLateDocument holds that a document has a time limit even if it comes fast enough for a blob.
+func TestRegistryLateDocument(t *testing.T) {
+	data := bytes.Repeat([]byte("x"), 100<<10)
+	desc := content.NewDescriptorFromBytes(ocispec.MediaTypeImageManifest, data)
+	serve := func(w http.ResponseWriter, r *http.Request) {
+		for i := 0; i < len(data) && r.Context().Err() == nil; i += 1 << 10 {
+			w.Write(data[i : i+1<<10])
+			w.(http.Flusher).Flush()
+			time.Sleep(5 * time.Millisecond) // half a second in all
+		}
+	}
+	s, _ := openHostile(t, serve)
+	if _, err := content.FetchAll(t.Context(), s, desc); !errors.Is(err, ErrNetwork) || !strings.Contains(err.Error(), "no whole answer") {
+		t.Errorf("Fetch of a manifest = %v, want ErrNetwork for the time", err)
+	}
+	desc.MediaType = "application/vnd.test"
+	if _, err := content.FetchAll(t.Context(), s, desc); err != nil {
+		t.Errorf("Fetch of a blob = %v", err)
+	}
+}
