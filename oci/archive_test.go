@@ -4,9 +4,11 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"oras.land/oras-go/v2/content"
@@ -100,7 +102,7 @@ func TestArchiveReplacesAndSweeps(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.tar")
 	os.WriteFile(path, []byte("old"), 0o644)
-	os.WriteFile(filepath.Join(dir, archivePrefix(path)+"killed"), []byte("half"), 0o644)
+	os.WriteFile(filepath.Join(dir, archivePrefix(path)+rand.Text()), []byte("half"), 0o644)
 	s := mustDo(Create(t.Context(), Reference{Transport: TransportArchive, Path: path}, Options{}))
 	if data := mustDo(os.ReadFile(path)); string(data) != "old" {
 		t.Error("the old archive is gone before the new one is there")
@@ -136,4 +138,45 @@ func FuzzArchive(f *testing.F) {
 			ix.bytes()
 		}
 	})
+}
+
+// TestArchiveReplacesFilesOnly holds that a file is not renamed over anything else.
+func TestArchiveReplacesFilesOnly(t *testing.T) {
+	for name, put := range map[string]func(path string) error{
+		"fifo":             mkfifo,
+		"directory":        func(p string) error { return os.Mkdir(p, 0o755) },
+		"symlink":          func(p string) error { os.WriteFile(p+"-2", nil, 0o644); return os.Symlink(p+"-2", p) },
+		"dangling symlink": func(p string) error { return os.Symlink("nowhere", p) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, late := range []bool{false, true} {
+				path := filepath.Join(t.TempDir(), "a.tar")
+				ref := Reference{Transport: TransportArchive, Path: path}
+				var s Store
+				if late {
+					s = mustDo(Create(t.Context(), ref, Options{}))
+					mustTag(t, s, pushBundle(t, s, "linux/amd64"), "v1")
+				}
+				if err := put(path); err != nil {
+					t.Fatal(err)
+				}
+				before := mustDo(os.Lstat(path))
+				var err error
+				if late {
+					err = s.Close()
+				} else {
+					_, err = Create(t.Context(), ref, Options{})
+				}
+				if !errors.Is(err, ErrNotLayout) || !strings.Contains(err.Error(), path) {
+					t.Errorf("late %v: %v, want ErrNotLayout", late, err)
+				}
+				if after := mustDo(os.Lstat(path)); !os.SameFile(before, after) {
+					t.Errorf("late %v: it was replaced", late)
+				}
+				if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) > 0 {
+					t.Errorf("late %v: %v is left", late, left)
+				}
+			}
+		})
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +33,9 @@ type archiveWriter struct {
 }
 
 func createArchive(path string) (*archive, error) {
+	if err := checkReplaceable(path); err != nil {
+		return nil, err
+	}
 	sweepArchives(path)
 	temp := filepath.Join(filepath.Dir(path), archivePrefix(path)+rand.Text())
 	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
@@ -51,6 +55,16 @@ func createArchive(path string) (*archive, error) {
 	return a, nil
 }
 
+// checkReplaceable refuses what a file that is renamed to path would take the place of, unless it is a file itself.
+// That goes for symbolic links too: the link would be lost, and what it points to would stay as it was.
+func checkReplaceable(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().IsRegular() {
+		return nil // what else is wrong shows when the file is made
+	}
+	return mark(ErrNotLayout, fmt.Errorf("%s is there and is not a regular file: it is not replaced by an archive", path))
+}
+
 func archivePrefix(path string) string { return "." + filepath.Base(path) + stagingPrefix }
 
 // sweepArchives removes what killed processes left of the same archive.
@@ -60,7 +74,8 @@ func sweepArchives(path string) {
 		return
 	}
 	for _, e := range names {
-		if ok, _ := filepath.Match(archivePrefix(path)+"*", e.Name()); !ok || !e.Type().IsRegular() {
+		random, ok := strings.CutPrefix(e.Name(), archivePrefix(path))
+		if !ok || !isRandom(random) || !e.Type().IsRegular() {
 			continue
 		}
 		name := filepath.Join(filepath.Dir(path), e.Name())
@@ -162,7 +177,7 @@ func (w *archiveWriter) tag(a *archive, desc ocispec.Descriptor, target string) 
 		return mark(ErrUsage, fmt.Errorf("malformed tag %q", target))
 	}
 	if _, err := a.blobSize(desc.Digest); err != nil {
-		return fmt.Errorf("%s: tag %s: %w", a.path, target, err)
+		return fmt.Errorf("tag %s: %w", target, err)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -185,6 +200,9 @@ func (w *archiveWriter) close(a *archive) error {
 	}
 	if closeErr := a.file.Close(); err == nil {
 		err = closeErr
+	}
+	if err == nil && w.tagged {
+		err = checkReplaceable(a.path)
 	}
 	if err == nil && w.tagged {
 		err = os.Rename(w.temp, a.path)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 const (
 	stagingPrefix = ".goferry-"
+	stagingLock   = "lock" // in it; the other files are numbers
 
 	// staleAge is when a staging directory is given up on a file system without locks.
 	staleAge = 24 * time.Hour
@@ -22,7 +24,7 @@ const (
 
 // staging is where a process writes files before they get their names: a directory inside the layout, so that
 // a rename is enough, with a file in it that stays locked as long as the process lives. What a killed process
-// left is known by its free lock, and removed by the next writer.
+// left is known by its free lock and by having nothing else than such files, and removed by the next writer.
 type staging struct {
 	root *os.Root
 	name string
@@ -79,7 +81,7 @@ func newStaging(root *os.Root) (*staging, error) {
 	if err := root.Mkdir(st.name, 0o755); err != nil {
 		return nil, local(err)
 	}
-	f, err := root.OpenFile(path.Join(st.name, "lock"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := root.OpenFile(path.Join(st.name, stagingLock), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		root.Remove(st.name)
 		return nil, local(err)
@@ -100,17 +102,25 @@ func sweep(root *os.Root) {
 		return
 	}
 	for _, e := range entries {
-		if e.IsDir() && strings.HasPrefix(e.Name(), stagingPrefix) && abandoned(root, e.Name()) {
-			root.RemoveAll(e.Name())
+		random, ok := strings.CutPrefix(e.Name(), stagingPrefix)
+		if ok && isRandom(random) && e.IsDir() && abandoned(root, e.Name()) {
+			removeStaging(root, e.Name())
 		}
 	}
 }
 
+// isRandom reports whether s is like what [rand.Text] returns.
+func isRandom(s string) bool {
+	return len(s) >= 26 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}
+
+// abandoned reports whether no process has the lock in the staging directory. One without a lock is not ours.
 func abandoned(root *os.Root, name string) bool {
-	f, err := root.OpenFile(path.Join(name, "lock"), os.O_RDWR|openFlags, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return true
+	lockFile := path.Join(name, stagingLock)
+	if info, err := root.Lstat(lockFile); err != nil || !info.Mode().IsRegular() {
+		return false
 	}
+	f, err := root.OpenFile(lockFile, os.O_RDWR|openFlags, 0)
 	if err != nil {
 		return false
 	}
@@ -121,6 +131,23 @@ func abandoned(root *os.Root, name string) bool {
 		return err == nil && time.Since(info.ModTime()) > staleAge
 	}
 	return err == nil
+}
+
+// removeStaging removes a directory that has nothing but files of a staging.
+func removeStaging(root *os.Root, name string) {
+	entries, err := fs.ReadDir(root.FS(), name)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if _, err := strconv.ParseUint(e.Name(), 10, 64); err != nil && e.Name() != stagingLock || !e.Type().IsRegular() {
+			return
+		}
+	}
+	for _, e := range entries {
+		root.Remove(path.Join(name, e.Name()))
+	}
+	root.Remove(name)
 }
 
 // create makes a new temporary file. It has the mode that the umask gives: there is no chmod, which FAT refuses.
@@ -166,5 +193,5 @@ func syncDir(root *os.Root, name string) error {
 
 func (st *staging) close() {
 	st.lock.Close() // Windows removes no open file
-	st.root.RemoveAll(st.name)
+	removeStaging(st.root, st.name)
 }
