@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"path"
@@ -35,6 +36,9 @@ type span struct{ offset, size int64 }
 
 func openArchive(path string) (*archive, error) {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, mark(ErrNotFound, fmt.Errorf("there is no archive at %s", path))
+	}
 	if err != nil {
 		return nil, local(err)
 	}
@@ -168,7 +172,7 @@ func (a *archive) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCl
 	}
 	size, err := a.blobSize(desc.Digest)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", a.path, err)
+		return nil, err
 	}
 	if size != desc.Size {
 		return nil, malformed("%s: blob %s has %d bytes, not %d", a.path, desc.Digest, size, desc.Size)
@@ -183,10 +187,12 @@ func (a *archive) blobSize(d digest.Digest) (int64, error) {
 	defer a.mu.Unlock()
 	s, ok := a.spans[blobPath(d)]
 	if !ok {
-		return 0, mark(ErrNotFound, fmt.Errorf("blob %s: not found", d))
+		return 0, notIn(a.path, d)
 	}
 	return s.size, nil
 }
+
+func (a *archive) place() string { return a.path }
 
 // Exists hashes the blob the first time.
 func (a *archive) Exists(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
@@ -216,11 +222,7 @@ func (a *archive) Exists(ctx context.Context, desc ocispec.Descriptor) (bool, er
 }
 
 func (a *archive) Resolve(ctx context.Context, target string) (ocispec.Descriptor, error) {
-	desc, err := a.index.resolve(ctx, a, target)
-	if err != nil {
-		return desc, fmt.Errorf("%s: %w", a.path, a.index.explain(err, target))
-	}
-	return desc, nil
+	return a.index.resolve(ctx, a, target)
 }
 
 // Predecessors reads every manifest that index.json lists, once.

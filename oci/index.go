@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -112,23 +111,25 @@ func (ix *index) lookup(target string) (ocispec.Descriptor, bool, error) {
 type blobs interface {
 	content.Fetcher
 	blobSize(d digest.Digest) (int64, error)
+	place() string // for errors; what Fetch and blobSize return has it
 }
 
-// errNoTag is a tag that is not there, before the error text lists those that are.
-var errNoTag = mark(ErrNotFound, errors.New("no such tag"))
-
 // resolve finds a tag, "" for the only one, or a digest, also one that only a blob has.
-func (ix *index) resolve(ctx context.Context, s blobs, target string) (ocispec.Descriptor, error) {
+func (ix *index) resolve(ctx context.Context, s blobs, target string) (desc ocispec.Descriptor, err error) {
+	found := true
 	if target == "" {
-		return ix.only()
-	}
-	desc, ok, err := ix.lookup(target)
-	if ok || err != nil {
-		return desc, err
+		desc, err = ix.only()
+	} else {
+		desc, found, err = ix.lookup(target)
 	}
 	d := digest.Digest(target)
-	if !validDigest(d) {
-		return desc, errNoTag
+	switch {
+	case err != nil:
+		return desc, fmt.Errorf("%s: %w", s.place(), err)
+	case found:
+		return desc, nil
+	case !validDigest(d):
+		return desc, mark(ErrNotFound, fmt.Errorf("%s: tag %q: not found (there are: %s)", s.place(), target, someTags(ix.names())))
 	}
 	size, err := s.blobSize(d)
 	if err != nil {
@@ -145,14 +146,6 @@ func (ix *index) resolve(ctx context.Context, s blobs, target string) (ocispec.D
 		desc.MediaType = ocispec.MediaTypeImageIndex
 	}
 	return desc, nil
-}
-
-// explain makes the error for a user of what resolve says about target.
-func (ix *index) explain(err error, target string) error {
-	if errors.Is(err, errNoTag) {
-		return mark(ErrNotFound, fmt.Errorf("tag %q: not found (there are: %s)", target, someTags(ix.names())))
-	}
-	return err
 }
 
 // only is the one manifest that is meant when nothing is named.

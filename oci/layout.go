@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,6 +53,9 @@ func openLayout(dir string) (*layout, error) {
 		if info, statErr := os.Stat(dir); statErr == nil && !info.IsDir() {
 			return nil, mark(ErrNotLayout, fmt.Errorf("open %s: not a directory", dir))
 		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, mark(ErrNotFound, fmt.Errorf("there is no OCI layout at %s", dir))
+		}
 		return nil, local(err)
 	}
 	if err := l.check(); err != nil {
@@ -95,7 +99,7 @@ func checkLayoutFile(data []byte) error {
 func (l *layout) open(name string) (*os.File, os.FileInfo, error) {
 	before, err := l.root.Lstat(name)
 	if err != nil {
-		return nil, nil, local(err)
+		return nil, nil, cmp.Or(l.checkDirs(), local(err))
 	}
 	if !before.Mode().IsRegular() {
 		return nil, nil, malformed("%s: not a regular file: %s", name, before.Mode().Type())
@@ -113,6 +117,26 @@ func (l *layout) open(name string) (*os.File, os.FileInfo, error) {
 		return nil, nil, err
 	}
 	return f, info, nil
+}
+
+// checkDirs refuses a layout whose blobs are in another place: a link out of it, or no directory at all.
+func (l *layout) checkDirs() error {
+	for _, name := range []string{path.Dir(blobDir), blobDir} {
+		info, err := l.root.Lstat(name)
+		if err == nil && info.Mode().Type() == fs.ModeSymlink {
+			info, err = l.root.Stat(name)
+			if err != nil {
+				return malformed("%s: a link that leads out of the layout, or nowhere", name)
+			}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil && !info.IsDir() {
+			return malformed("%s: not a directory", name)
+		}
+	}
+	return nil
 }
 
 func (l *layout) readFile(name string, limit int64) ([]byte, error) {
@@ -164,7 +188,7 @@ func (l *layout) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadClo
 	}
 	f, info, err := l.open(blobPath(desc.Digest))
 	if errors.Is(err, ErrNotFound) {
-		return nil, mark(ErrNotFound, fmt.Errorf("%s: blob %s: not found", l.dir, desc.Digest))
+		return nil, notIn(l.dir, desc.Digest)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", l.dir, err)
@@ -216,22 +240,27 @@ func (l *layout) prove(desc ocispec.Descriptor) {
 
 func (l *layout) blobSize(d digest.Digest) (int64, error) {
 	info, err := l.root.Lstat(blobPath(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, notIn(l.dir, d)
+	}
 	if err != nil {
-		return 0, local(err)
+		return 0, fmt.Errorf("%s: %w", l.dir, cmp.Or(l.checkDirs(), local(err)))
 	}
 	return info.Size(), nil
 }
+
+func notIn(place string, d digest.Digest) error {
+	return mark(ErrNotFound, fmt.Errorf("blob %s is not in %s", d, place))
+}
+
+func (l *layout) place() string { return l.dir }
 
 func (l *layout) Resolve(ctx context.Context, target string) (ocispec.Descriptor, error) {
 	ix, err := l.readIndex()
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("%s: %w", l.dir, err)
 	}
-	desc, err := ix.resolve(ctx, l, target)
-	if err != nil {
-		return desc, fmt.Errorf("%s: %w", l.dir, ix.explain(err, target))
-	}
-	return desc, nil
+	return ix.resolve(ctx, l, target)
 }
 
 // Predecessors reads every manifest that index.json lists, once for each state of index.json.

@@ -67,7 +67,7 @@ func (l *layout) fill(lockFile *os.File) error {
 		return l.check()
 	}
 	l.made = true
-	if err := l.root.MkdirAll(blobDir, 0o755); err != nil {
+	if err := l.makeDirs(); err != nil {
 		return err
 	}
 	if _, err := l.root.Lstat(indexFile); errors.Is(err, fs.ErrNotExist) {

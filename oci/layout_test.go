@@ -2,6 +2,7 @@ package oci
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -178,19 +179,92 @@ func TestNextWriterSweeps(t *testing.T) {
 	dir := t.TempDir()
 	alive := mustCreate(t, dir)
 	defer alive.Close()
-	dead := filepath.Join(dir, stagingPrefix+"dead")
-	os.Mkdir(dead, 0o755)
-	os.WriteFile(filepath.Join(dead, "lock"), nil, 0o644)
-	os.WriteFile(filepath.Join(dead, "1"), []byte("half a blob"), 0o644)
+	staging := func(name string, files ...string) string {
+		path := filepath.Join(dir, stagingPrefix+name)
+		os.Mkdir(path, 0o755)
+		for _, f := range files {
+			os.WriteFile(filepath.Join(path, f), []byte("x"), 0o644)
+		}
+		return path
+	}
+	dead := staging(rand.Text(), "lock", "1", "17")
+	kept := []string{
+		staging(rand.Text(), "1"),                 // no lock: not ours
+		staging(rand.Text(), "lock", "1", "a.go"), // a file that is not ours
+		staging("theirs", "lock"),                 // not our name
+		staging(rand.Text()),
+	}
+	os.Mkdir(filepath.Join(staging(rand.Text(), "lock"), "2"), 0o755)
 
 	s := mustOpen(t, dir)
 	desc := content.NewDescriptorFromBytes("text/plain", []byte("x"))
 	mustPush(t, s, desc, []byte("x"))
 	defer s.Close()
 	left, _ := filepath.Glob(filepath.Join(dir, stagingPrefix+"*"))
-	if len(left) != 2 || slices.Contains(left, dead) {
-		t.Errorf("staging directories are %v, want those of the two live stores", left)
+	if len(left) != 2+len(kept)+1 || slices.Contains(left, dead) {
+		t.Errorf("staging directories are %v, want those of the two live stores and %v", left, kept)
 	}
+	for _, path := range kept {
+		if !slices.Contains(left, path) {
+			t.Errorf("%s is gone", path)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(kept[1], "lock")); err != nil {
+		t.Errorf("half of a directory is gone: %v", err)
+	}
+}
+
+// TestBlobsInTheWay has something else in the place of what a layout is made of.
+func TestBlobsInTheWay(t *testing.T) {
+	blob := []byte("a blob")
+	desc := content.NewDescriptorFromBytes("text/plain", blob)
+	for name, tt := range map[string]struct {
+		damage   func(dir string) error
+		mendable bool
+	}{
+		"an empty directory in place of a blob": {func(dir string) error { return os.Mkdir(filepath.Join(dir, blobPath(desc.Digest)), 0o755) }, true},
+		"a directory in place of a blob":        {func(dir string) error { return os.MkdirAll(filepath.Join(dir, blobPath(desc.Digest), "x"), 0o755) }, false},
+		"blobs is a symlink out of the layout": {func(dir string) error {
+			return replaceBlobs(dir, func(p string) error { return os.Symlink(t.TempDir(), p) })
+		}, false},
+		"blobs is a file": {func(dir string) error {
+			return replaceBlobs(dir, func(p string) error { return os.WriteFile(p, nil, 0o644) })
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			mustClose(t, mustTagged(t, dir))
+			if err := tt.damage(dir); err != nil {
+				t.Fatal(err)
+			}
+			s := mustOpen(t, dir)
+			defer s.Close()
+			if _, err := s.Fetch(t.Context(), desc); !errors.Is(err, ErrDigest) {
+				t.Errorf("Fetch = %v, want ErrDigest", err)
+			}
+			if ok, err := s.Exists(t.Context(), desc); ok || err != nil {
+				t.Errorf("Exists = %v, %v, want false", ok, err)
+			}
+			err := s.Push(t.Context(), desc, bytes.NewReader(blob))
+			if tt.mendable && err != nil || !tt.mendable && (!errors.Is(err, ErrDigest) || !strings.Contains(err.Error(), dir)) {
+				t.Errorf("Push = %v, want it to mend: %v, else ErrDigest with the layout", err, tt.mendable)
+			}
+		})
+	}
+}
+
+func mustTagged(t *testing.T, dir string) Store {
+	s := mustCreate(t, dir)
+	mustTag(t, s, pushBundle(t, s, "linux/amd64"), "v1")
+	return s
+}
+
+func replaceBlobs(dir string, put func(path string) error) error {
+	path := filepath.Join(dir, "blobs")
+	if err := os.RemoveAll(path); err != nil {
+		return err
+	}
+	return put(path)
 }
 
 func TestReadOnlyLayoutIsNotWritten(t *testing.T) {
@@ -218,8 +292,13 @@ func TestReadOnlyLayoutIsNotWritten(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
-	s := mustCreate(t, t.TempDir())
+	dir := t.TempDir()
+	s := mustCreate(t, dir)
 	defer s.Close()
+	missing := digest.FromString("missing")
+	if _, err := s.Resolve(t.Context(), string(missing)); !errors.Is(err, ErrNotFound) || err.Error() != fmt.Sprintf("blob %s is not in %s", missing, dir) {
+		t.Errorf("Resolve of a digest = %v, want ErrNotFound", err)
+	}
 	if _, err := s.Resolve(t.Context(), ""); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Resolve of nothing = %v, want ErrNotFound", err)
 	}

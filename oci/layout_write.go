@@ -2,6 +2,7 @@ package oci
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -81,9 +82,16 @@ func (l *layout) staged(ctx context.Context) (st *staging, err error) {
 	}
 	err = l.stage(ctx, func(*os.File) error {
 		st = l.staging
-		return l.root.MkdirAll(blobDir, 0o755)
+		return l.makeDirs()
 	})
 	return st, err
+}
+
+func (l *layout) makeDirs() error {
+	if err := l.checkDirs(); err != nil {
+		return err
+	}
+	return l.root.MkdirAll(blobDir, 0o755)
 }
 
 type blobWriter struct {
@@ -123,7 +131,7 @@ func (w *blobWriter) rename(desc ocispec.Descriptor) error {
 	w.closed = true
 	err := w.file.Close()
 	if err == nil {
-		err = w.layout.root.Rename(w.name, blobPath(desc.Digest))
+		err = w.layout.put(w.name, desc.Digest)
 	}
 	if err != nil {
 		w.layout.root.Remove(w.name)
@@ -131,6 +139,22 @@ func (w *blobWriter) rename(desc ocispec.Descriptor) error {
 	}
 	w.layout.prove(desc)
 	return nil
+}
+
+// put gives a temporary file the name of its blob. What has that name is replaced, even an empty directory.
+func (l *layout) put(temp string, d digest.Digest) error {
+	name := blobPath(d)
+	err := l.root.Rename(temp, name)
+	if err == nil {
+		return nil
+	}
+	if info, statErr := l.root.Lstat(name); statErr != nil || !info.IsDir() {
+		return cmp.Or(l.checkDirs(), err)
+	}
+	if l.root.Remove(name) != nil {
+		return malformed("a directory that is not empty has its name")
+	}
+	return l.root.Rename(temp, name)
 }
 
 func (w *blobWriter) Discard() {
