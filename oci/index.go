@@ -232,7 +232,7 @@ func someTags(tags []string) string {
 		return "no tags"
 	}
 	if len(tags) > most {
-		return strings.Join(tags[:most], ", ") + ", …"
+		tags = append(slices.Clone(tags[:most]), "…")
 	}
-	return strings.Join(tags, ", ")
+	return oneLine(strings.Join(tags, ", "))
 }

@@ -50,7 +50,7 @@ func (l *layout) checkEmpty() error {
 	}
 	for _, e := range entries {
 		if e.Name() != layoutFile && !strings.HasPrefix(e.Name(), stagingPrefix) {
-			return mark(ErrNotLayout, fmt.Errorf("the directory has other files (%s) and is not an OCI layout", e.Name()))
+			return mark(ErrNotLayout, fmt.Errorf("the directory has other files (%q) and is not an OCI layout", e.Name()))
 		}
 	}
 	return nil

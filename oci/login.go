@@ -44,7 +44,7 @@ func Login(ctx context.Context, host string, opts Options, username, password st
 		return err
 	}
 	defer c.close()
-	c.secrets.add(password)
+	c.secrets.addPassword(password)
 	reg.PlainHTTP = opts.PlainHTTP
 	reg.Client = c.auth
 	err = credentials.Login(ctx, store, reg, auth.Credential{Username: username, Password: password})

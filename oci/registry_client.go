@@ -56,7 +56,7 @@ func newClient(host string, opts Options) (*client, error) {
 		},
 		Cache:      auth.NewCache(),
 		ClientID:   "goferry",
-		Credential: c.secrets.remember(credential),
+		Credential: c.secrets.watching(credential),
 	}
 	agent := opts.UserAgent
 	if agent == "" {

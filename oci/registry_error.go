@@ -2,11 +2,13 @@ package oci
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -32,7 +34,7 @@ func (c *client) explain(req *http.Request, err error) error {
 		return mark(ErrNetwork, fmt.Errorf("%s %s: %w", strings.ToUpper(asked.Op), place(at), asked.Err))
 	}
 	// What remains is the client's own: no credentials, or a token server it does not trust with them.
-	return mark(ErrUnauthorized, fmt.Errorf("%s %s: %s", req.Method, place(req.URL), c.secrets.redact(err.Error())))
+	return mark(ErrUnauthorized, fmt.Errorf("%s %s: %s", req.Method, place(req.URL), c.secrets.clean(err.Error())))
 }
 
 func place(u *url.URL) string { return u.Host + u.EscapedPath() }
@@ -51,20 +53,24 @@ func (r *repository) explain(err error) error {
 		return err
 	}
 	// An answer that contradicts itself or what was asked for.
-	return malformed("%s: %s", r, r.client.secrets.redact(err.Error()))
+	return malformed("%s: %s", r, r.client.secrets.clean(err.Error()))
 }
 
 // explainResponse makes an error of an answer. What the registry says is quoted, short and without secrets.
 func (c *client) explainResponse(e *errcode.ErrorResponse) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s: %d %s", e.Method, place(e.URL), e.StatusCode, http.StatusText(e.StatusCode))
-	for _, inner := range e.Errors {
-		const longest = 300
-		text := inner.Error()
-		if len(text) > longest {
-			text = text[:longest] + "…"
+	for i, inner := range e.Errors {
+		const most, longest = 5, 300
+		if i == most {
+			b.WriteString(": …")
+			break
 		}
-		fmt.Fprintf(&b, ": %q", c.secrets.redact(text))
+		text := c.secrets.redact(inner.Error()) // before it is cut: half a password is too much
+		if len(text) > longest {
+			text = strings.ToValidUTF8(text[:longest], "") + "…"
+		}
+		fmt.Fprintf(&b, ": %q", text)
 	}
 	return mark(kindOfResponse(e), errors.New(b.String()))
 }
@@ -97,40 +103,70 @@ func kindOfResponse(e *errcode.ErrorResponse) error {
 
 // secrets are what must not be in an error text, even if a registry puts it there.
 type secrets struct {
-	mu     sync.Mutex
-	values []string
+	mu        sync.Mutex
+	passwords []string
+	tokens    []string
 }
 
-func (s *secrets) add(values ...string) {
+func (s *secrets) addToken(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, v := range values {
-		if len(v) >= 4 && !slices.Contains(s.values, v) {
-			s.values = append(s.values, v)
-		}
+	s.tokens = remember(s.tokens, token)
+}
+
+// addPassword adds a password and the forms in which it is sent.
+func (s *secrets) addPassword(password string) {
+	forms := []string{password, url.QueryEscape(password), url.PathEscape(password)}
+	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding, base64.RawStdEncoding, base64.RawURLEncoding} {
+		forms = append(forms, encoding.EncodeToString([]byte(password)))
 	}
-	if over := len(s.values) - 100; over > 0 {
-		s.values = s.values[over:] // tokens that are long over
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range forms {
+		s.passwords = remember(s.passwords, f)
 	}
+}
+
+// remember adds value to the last hundred: older tokens are long over.
+func remember(values []string, value string) []string {
+	if len(value) < 4 || slices.Contains(values, value) {
+		return values
+	}
+	values = append(values, value)
+	return values[max(0, len(values)-100):]
 }
 
 func (s *secrets) redact(text string) string {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, v := range s.values {
+	values := slices.Concat(s.passwords, s.tokens)
+	s.mu.Unlock()
+	// The longest first: one may be a part of another.
+	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
+	for _, v := range values {
 		text = strings.ReplaceAll(text, v, "xxxxx")
 	}
 	return text
 }
 
-// remember is the credential function f, and what it returns is secret.
-func (s *secrets) remember(f auth.CredentialFunc) auth.CredentialFunc {
+// clean makes a foreign text fit to stand in an error: without secrets, and on one line.
+func (s *secrets) clean(text string) string { return oneLine(s.redact(text)) }
+
+// oneLine escapes what is not printable.
+func oneLine(text string) string {
+	quoted := strconv.Quote(text)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
+
+// watching is the credential function f, and what it returns is secret.
+func (s *secrets) watching(f auth.CredentialFunc) auth.CredentialFunc {
 	if f == nil {
 		return nil
 	}
 	return func(ctx context.Context, host string) (auth.Credential, error) {
 		cred, err := f(ctx, host)
-		s.add(cred.Password, cred.RefreshToken, cred.AccessToken)
+		for _, secret := range []string{cred.Password, cred.RefreshToken, cred.AccessToken} {
+			s.addPassword(secret)
+		}
 		return cred, err
 	}
 }
@@ -144,7 +180,7 @@ type watch struct {
 
 func (w watch) RoundTrip(req *http.Request) (*http.Response, error) {
 	if _, token, ok := strings.Cut(req.Header.Get("Authorization"), " "); ok {
-		w.secrets.add(token)
+		w.secrets.addToken(token)
 	}
 	return w.patience.roundTrip(w.base, req)
 }

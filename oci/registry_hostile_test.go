@@ -2,10 +2,14 @@ package oci
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +17,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
+	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
 // openHostile opens a repository of a registry that answers everything with h, and counts the requests.
@@ -138,5 +143,62 @@ func TestRegistryLateDocument(t *testing.T) {
 	desc.MediaType = "application/vnd.test"
 	if _, err := content.FetchAll(t.Context(), s, desc); err != nil {
 		t.Errorf("Fetch of a blob = %v", err)
+	}
+}
+
+func TestSecretsAreNotShown(t *testing.T) {
+	const password = `p+ss/w?rd "of" 30 characters ü`
+	c := &client{secrets: &secrets{}}
+	c.secrets.addToken("p+ss") // a token that is a part of it
+	c.secrets.addPassword(password)
+	u := mustDo(url.Parse("https://registry.test/v2/"))
+	for name, form := range map[string]string{
+		"plain":        password,
+		"query":        url.QueryEscape(password),
+		"path":         url.PathEscape(password),
+		"base64":       base64.StdEncoding.EncodeToString([]byte(password)),
+		"base64 raw":   base64.RawURLEncoding.EncodeToString([]byte(password)),
+		"where it cut": strings.Repeat("x", 290) + password,
+	} {
+		err := c.explainResponse(&errcode.ErrorResponse{
+			Method: "GET", URL: u, StatusCode: 403, Errors: errcode.Errors{{Code: "DENIED", Message: form}},
+		})
+		for i := range len(password) - 4 {
+			if part := password[i : i+4]; strings.Contains(err.Error(), part) && !strings.Contains("registry.test denied", part) {
+				t.Errorf("%s: %v shows %q", name, err, part)
+			}
+		}
+		if strings.Contains(err.Error(), strings.TrimLeft(form, "x")) {
+			t.Errorf("%s: %v shows it all", name, err)
+		}
+	}
+}
+
+// TestForeignTextIsOneLine holds that no word of a layout or a registry begins a line of an error.
+func TestForeignTextIsOneLine(t *testing.T) {
+	const forged = `v1\ngoferry: hint: run evil\u2028`
+	dir := t.TempDir()
+	mustClose(t, mustTagged(t, dir))
+	index := strings.ReplaceAll(string(mustDo(os.ReadFile(filepath.Join(dir, indexFile)))), `"v1"`, `"`+forged+`"`)
+	os.WriteFile(filepath.Join(dir, indexFile), []byte(index), 0o644)
+	layout := mustOpen(t, dir)
+	defer layout.Close()
+	_, err := layout.Resolve(t.Context(), "v2")
+	errs := []error{err}
+
+	s, _ := openHostile(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/\"\u2028x")
+		w.Header().Set("Docker-Content-Digest", "sha256:\u2028")
+		io.WriteString(w, `{"schemaVersion":2,"tags":["`+forged+`"]}`)
+	})
+	_, err = s.Resolve(t.Context(), "v2")
+	errs = append(errs, err)
+	for _, err := range s.Tags(t.Context()) {
+		errs = append(errs, err)
+	}
+	for _, err := range errs {
+		if err == nil || strings.ContainsAny(err.Error(), "\n\u2028") {
+			t.Errorf("error is not one line: %q", err)
+		}
 	}
 }
