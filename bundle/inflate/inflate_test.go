@@ -6,7 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"go/build"
+	gobuild "go/build"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -88,7 +88,7 @@ func goSources(tb testing.TB, count int) [][]byte {
 	tb.Helper()
 	var files [][]byte
 	for _, dir := range []string{"strconv", "net/http", "go/types", "unicode", "errors", "crypto/tls"} {
-		names, err := filepath.Glob(filepath.Join(build.Default.GOROOT, "src", dir, "*.go"))
+		names, err := filepath.Glob(filepath.Join(gobuild.Default.GOROOT, "src", dir, "*.go"))
 		if err != nil {
 			tb.Fatal(err)
 		}
