@@ -72,22 +72,52 @@ func report(w io.Writer, err error) int {
 	if code == exitDone {
 		return code
 	}
-	tell(w, "error", err.Error())
+	for line := range strings.Lines(text(err)) {
+		tell(w, "error", strings.TrimSuffix(line, "\n"))
+	}
 	if h := hint(err); h != "" {
 		tell(w, "hint", h)
 	}
 	return code
 }
 
-// tell prints text for a person, each line of it with goferry's name and the kind of line
-// it is ("" for none) before it.
+// text is what err says. A line begins only where errors are joined: what else would begin
+// one was not written by goferry, and is escaped with all that is not printable.
+func text(err error) string {
+	all := err.Error()
+	var parts []error
+	switch e := err.(type) {
+	case interface{ Unwrap() []error }:
+		parts = e.Unwrap()
+	case interface{ Unwrap() error }:
+		parts = []error{e.Unwrap()}
+	}
+	var said, safe []string
+	for _, p := range parts {
+		if p != nil {
+			said, safe = append(said, p.Error()), append(safe, text(p))
+		}
+	}
+	if len(said) > 0 && all == strings.Join(said, "\n") {
+		return strings.Join(safe, "\n")
+	}
+	var b strings.Builder
+	for i, part := range said {
+		if before, after, ok := strings.Cut(all, part); ok && strings.Contains(part, "\n") {
+			b.WriteString(printable(before) + safe[i])
+			all = after
+		}
+	}
+	return b.String() + printable(all)
+}
+
+// tell prints one line for a person, with goferry's name and the kind of line it is ("" for
+// none) before it.
 func tell(w io.Writer, kind, text string) {
 	if kind != "" {
 		kind += ": "
 	}
-	for line := range strings.Lines(text) {
-		fmt.Fprintf(w, "goferry: %s%s\n", kind, printable(strings.TrimRight(line, "\r\n")))
-	}
+	fmt.Fprintf(w, "goferry: %s%s\n", kind, printable(text))
 }
 
 // printable returns s with everything that is not a letter, mark, number, symbol or plain

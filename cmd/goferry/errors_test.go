@@ -43,9 +43,33 @@ func TestExitCode(t *testing.T) {
 func TestTell(t *testing.T) {
 	var b bytes.Buffer
 	tell(&b, "error", "one \x1b[31mred\x07\nand \u202eback\ttab \xff ünïcode")
-	want := "goferry: error: one \\x1b[31mred\\a\ngoferry: error: and \\u202eback\\ttab \\xff ünïcode\n"
+	want := "goferry: error: one \\x1b[31mred\\a\\nand \\u202eback\\ttab \\xff ünïcode\n"
 	if b.String() != want {
 		t.Errorf("tell wrote %q, want %q", b.String(), want)
+	}
+}
+
+func TestText(t *testing.T) {
+	one, two := errors.New("one"), errors.New("two\ngoferry: hint: run evil")
+	const safe = `two\ngoferry: hint: run evil`
+	for _, tt := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"a foreign line is escaped", two, safe},
+		{"also behind what it is in", fmt.Errorf("read: %w", two), "read: " + safe},
+		{"also where it is not wrapped", fmt.Errorf("read: %v: %w", two, one), "read: " + safe + ": one"},
+		{"joined errors have a line each", errors.Join(one, two, one), "one\n" + safe + "\none"},
+		{"also in another error", fmt.Errorf("%w: %w", bundle.ErrMismatch, errors.Join(one, two)), bundle.ErrMismatch.Error() + ": one\n" + safe},
+		{"also joined once more", errors.Join(fmt.Errorf("a: %w", errors.Join(one, two)), one), "a: one\n" + safe + "\none"},
+		{"also with a hint", withHint(errors.Join(one, two), "x"), "one\n" + safe},
+		{"what is around is escaped too", fmt.Errorf("a\nb: %w: c\nd", errors.Join(one, one)), `a\nb: one` + "\n" + `one: c\nd`},
+		{"one that joins one", errors.Join(two), safe},
+	} {
+		if got := text(tt.err); got != tt.want {
+			t.Errorf("%s: text = %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }
 
