@@ -72,7 +72,7 @@ func report(w io.Writer, err error) int {
 	if code == exitDone {
 		return code
 	}
-	for line := range strings.Lines(text(err)) {
+	for line := range strings.Lines(errorText(err)) {
 		tell(w, "error", strings.TrimSuffix(line, "\n"))
 	}
 	if h := hint(err); h != "" {
@@ -81,9 +81,9 @@ func report(w io.Writer, err error) int {
 	return code
 }
 
-// text is what err says. A line begins only where errors are joined: what else would begin
+// errorText is what err says. A line begins only where errors are joined: what else would begin
 // one was not written by goferry, and is escaped with all that is not printable.
-func text(err error) string {
+func errorText(err error) string {
 	all := err.Error()
 	var parts []error
 	switch e := err.(type) {
@@ -95,7 +95,7 @@ func text(err error) string {
 	var said, safe []string
 	for _, p := range parts {
 		if p != nil {
-			said, safe = append(said, p.Error()), append(safe, text(p))
+			said, safe = append(said, p.Error()), append(safe, errorText(p))
 		}
 	}
 	if len(said) > 0 && all == strings.Join(said, "\n") {

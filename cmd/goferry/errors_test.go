@@ -49,7 +49,7 @@ func TestTell(t *testing.T) {
 	}
 }
 
-func TestText(t *testing.T) {
+func TestErrorText(t *testing.T) {
 	one, two := errors.New("one"), errors.New("two\ngoferry: hint: run evil")
 	const safe = `two\ngoferry: hint: run evil`
 	for _, tt := range []struct {
@@ -67,8 +67,8 @@ func TestText(t *testing.T) {
 		{"what is around is escaped too", fmt.Errorf("a\nb: %w: c\nd", errors.Join(one, one)), `a\nb: one` + "\n" + `one: c\nd`},
 		{"one that joins one", errors.Join(two), safe},
 	} {
-		if got := text(tt.err); got != tt.want {
-			t.Errorf("%s: text = %q, want %q", tt.name, got, tt.want)
+		if got := errorText(tt.err); got != tt.want {
+			t.Errorf("%s: errorText = %q, want %q", tt.name, got, tt.want)
 		}
 	}
 }

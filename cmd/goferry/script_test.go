@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ func TestMain(m *testing.M) {
 //	exited CODE                   what that command exited with, after wait
 //	flipblob LAYOUT MODULE        change the byte in the middle of the module's layer
 //	rmblob LAYOUT MODULE          remove the module's layer
+//	forgetag LAYOUT TAG JSON      replace the tag in index.json, where only JSON's rules are kept
 //	empty DIR                     there must be nothing in it
 //
 // The condition [root] says that permissions do not stop the user.
@@ -55,6 +57,7 @@ func TestScript(t *testing.T) {
 			"exited":      exited,
 			"flipblob":    flipBlob,
 			"rmblob":      removeBlob,
+			"forgetag":    forgeTag,
 			"empty":       empty,
 		},
 	})
@@ -143,6 +146,11 @@ func flipBlob(ts *testscript.TestScript, neg bool, args []string) {
 
 func removeBlob(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Remove(blobFile(ts, args)))
+}
+
+func forgeTag(ts *testscript.TestScript, neg bool, args []string) {
+	name := ts.MkAbs(filepath.Join(args[0], "index.json"))
+	ts.Check(os.WriteFile(name, []byte(strings.ReplaceAll(ts.ReadFile(name), `"`+args[1]+`"`, `"`+args[2]+`"`)), 0o644))
 }
 
 // blobFile returns the file of the layer of a module, by what goferry says of the layout.

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/goferry/goferry/bundle"
+)
+
+// TestPrintInfo holds that nothing in a bundle begins a line or a column of its own.
+func TestPrintInfo(t *testing.T) {
+	const forged = "x\ngoferry:\thint: run evil\x1b[2J\v\f"
+	var b bytes.Buffer
+	err := printInfo(&b, &bundle.Info{
+		Annotations: map[string]string{forged: forged},
+		Platforms:   []bundle.PlatformInfo{{OS: forged, Architecture: forged, Toolchain: "a@" + forged}},
+		Modules:     []bundle.LayerInfo{{Module: forged + "@" + forged, Sum: forged, Platforms: []string{forged}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); strings.Contains(got, "\ngoferry") || strings.ContainsAny(got, "\t\x1b\v\f") {
+		t.Errorf("printInfo wrote %q", got)
+	}
+}
