@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"github.com/urfave/cli/v2"
 
@@ -60,6 +61,9 @@ func checkPassword(c *cli.Context, places []place) error {
 // called there. The caller closes it.
 func (j *job) open(ctx context.Context) (oci.Store, string, error) {
 	store, err := oci.Open(ctx, j.places[0].Reference, j.registry)
+	if errors.Is(err, oci.ErrNotFound) {
+		return nil, "", withHint(err, "see whether the path is right; \"goferry pack -o %s\" makes a bundle there", j.places[0].text)
+	}
 	if err != nil {
 		return nil, "", j.explain(err)
 	}
