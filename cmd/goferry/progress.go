@@ -100,9 +100,12 @@ func (s *stage) String() string {
 	if s.TotalItems > 0 {
 		text += fmt.Sprintf("/%d", s.TotalItems)
 	}
-	if s.Name == "copy" {
+	switch s.Name {
+	case "copy":
 		text += " blobs"
-	} else {
+	case "push":
+		text += " layers"
+	default:
 		text += " modules"
 	}
 	if s.Bytes > 0 {

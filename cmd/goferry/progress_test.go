@@ -17,6 +17,7 @@ func TestStageString(t *testing.T) {
 	}{
 		{stage{Name: "pack", Items: 3}, "3 modules"},
 		{stage{Name: "pack", Items: 3, TotalItems: 220}, "3/220 modules"},
+		{stage{Name: "push", Items: 3, TotalItems: 9, Bytes: 1_500_000, TotalBytes: 3e9}, "3/9 layers, 1.5 MB/3.0 GB"},
 		{stage{Name: "copy", Items: 3, Bytes: 1_500_000}, "3 blobs, 1.5 MB"},
 		{stage{Name: "copy", Items: 3, TotalItems: 9, Bytes: 1_500_000, TotalBytes: 3e9}, "3/9 blobs, 1.5 MB/3.0 GB"},
 	} {
