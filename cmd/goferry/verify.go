@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -63,18 +64,28 @@ func printReport(c *cli.Context, r *bundle.Report, well bool) error {
 	if !well {
 		return nil
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s, %d modules, %d toolchains: all as they have to be\n%s\n",
+	_, err := fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s, %d modules, %d toolchains: all as they have to be\n%s",
 		r.Digest, r.Blobs, size(r.Bytes), r.Modules, r.Toolchains, provenBy(r))
 	return err
 }
 
-// provenBy says what the sums of a bundle were held against, and what not.
+// provenBy says what the sums of a bundle were held against, and what was not proven.
 func provenBy(r *bundle.Report) string {
-	switch {
-	case r.SumDB == "":
-		return "not proven: the bundle has no checksum database; and who made it"
-	case len(r.NotInSumDB) > 0:
-		return fmt.Sprintf("proven by %s, but for %d modules that it does not cover (see --format json); not proven: who made the bundle", r.SumDB, len(r.NotInSumDB))
+	const most = 10
+	var b strings.Builder
+	if r.SumDB == "" {
+		b.WriteString("no checksum database: the sums are held against nothing but the bundle's record and its go.sum\n")
+	} else {
+		fmt.Fprintf(&b, "checksum database: %s\n", printable(r.SumDB))
+		fmt.Fprintf(&b, "not covered by it: %d\n", len(r.NotInSumDB))
+		for i, name := range r.NotInSumDB {
+			if i == most {
+				fmt.Fprintf(&b, "  and %d more, which --format json lists\n", len(r.NotInSumDB)-most)
+				break
+			}
+			fmt.Fprintf(&b, "  %s\n", printable(name))
+		}
 	}
-	return fmt.Sprintf("proven by %s, all of it; not proven: who made the bundle", r.SumDB)
+	b.WriteString("signature: not checked (this version does not sign)\n")
+	return b.String()
 }
