@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 var (
@@ -73,9 +74,12 @@ func (e *CommandError) Error() string {
 func (e *CommandError) Unwrap() error { return classify(strings.Join(e.Lines, "\n")) }
 
 // classify finds the cause in the words of the go command, the only form in
-// which it gives one; nil if it is none that callers act on.
+// which it gives one; nil if it is none that callers act on. A full disk is the
+// system's own error.
 func classify(text string) error {
 	switch {
+	case strings.Contains(text, syscall.ENOSPC.Error()):
+		return syscall.ENOSPC
 	case authText.MatchString(text):
 		return ErrAuth
 	case networkText.MatchString(text):

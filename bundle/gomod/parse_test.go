@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"unicode/utf8"
 
@@ -77,6 +78,7 @@ func TestNormalInfo(t *testing.T) {
 // What the go command says is text: these are sentences of go1.26 and git.
 func TestClassify(t *testing.T) {
 	for text, want := range map[string]error{
+		"write /tmp/x/go.sum: no space left on device":                                           syscall.ENOSPC,
 		"reading https://p.corp/x/@v/v1.zip: 401 Unauthorized":                                   ErrAuth,
 		"reading https://p.corp/x/@v/v1.zip: 403 Forbidden\n\tserver response: no":               ErrAuth,
 		"fatal: could not read Username for 'https://git.corp': terminal prompts disabled":       ErrAuth,
