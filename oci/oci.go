@@ -27,11 +27,12 @@
 //     syncfs. (200 small ones on ext4: 11 ms; with an fsync each: 182 ms.)
 //   - index.json is read, changed and written under a lock between processes, and only then. What others put
 //     into it stays.
-//   - What a killed process left is known by its free lock and removed by the next writer.
+//   - What a killed process left is known by its free lock and removed by the next writer, unless there is
+//     anything in it that is not ours.
 //   - Only reading writes nothing, so read-only media work.
 //
 // Only regular files are read, at most as many bytes as their descriptor says. Documents are at most 4 MiB of strict
-// JSON, see [DecodeStrict]; digests are SHA-256, and are checked before they become a path.
+// JSON, and index.json 8 MiB, see [DecodeStrict]; digests are SHA-256, and are checked before they become a path.
 //
 // One possibility would be oras-go's content/oci, but it believes any file that has a blob's name, syncs nothing,
 // rewrites index.json in place, loses tags when two processes write, and cannot be opened once a manifest is cut.
@@ -41,16 +42,18 @@
 //
 // An archive is an uncompressed tar file of a layout: oci-layout, the blobs as they are pushed, index.json. One pass
 // over the headers finds everything, and blobs are read in place. It is written as one stream, and gets its name when
-// it is closed. Equal pushes make equal bytes; Copy pushes into an archive in an order that content alone decides.
-// Compressed archives are refused: to read them in place is not possible, and their blobs are compressed already.
+// it is closed, in place of nothing or of a regular file: a link or a device is left alone. Equal pushes make equal
+// bytes; Copy pushes into an archive in an order that content alone decides. Compressed archives are refused: to read
+// them in place is not possible, and their blobs are compressed already.
 //
 // # Registries
 //
 // oras-go speaks with registries; this package gives it the transport: HTTPS unless plain HTTP is asked for, with no
 // fall-back from one to the other; ten redirects at most and none out of TLS; credentials for the host they are meant
 // for; requests repeated after what may pass (429, 5xx, a lost connection), also in the middle of an upload if its
-// source can be read again. What a registry says is quoted in errors, on one line, without the secrets that were
-// sent to it.
+// source can be read again. No answer is waited for without end: lists have fifty pages at most, a document two
+// minutes, a blob a minute for each 60 KiB. What a registry says is quoted in errors, on one line, without the
+// secrets that were sent to it.
 //
 // # Referrers
 //
