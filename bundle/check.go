@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -134,20 +133,9 @@ func (c *checker) problem(ctx context.Context, name string, d digest.Digest, err
 	return nil
 }
 
-// module proves one module layer. Where the store cannot read at any place the zip is kept in a
-// temporary file meanwhile.
+// module proves one module layer.
 func (c *checker) module(ctx context.Context, desc ocispec.Descriptor) error {
 	content, err := c.v.readModule(ctx, desc, nil)
-	if errors.Is(err, errors.ErrUnsupported) {
-		var spool *os.File
-		if spool, err = os.CreateTemp("", "goferry-*.zip"); err != nil {
-			return err
-		}
-		os.Remove(spool.Name())       // now, where the system lets an open file lose its name
-		defer os.Remove(spool.Name()) // else later
-		defer spool.Close()
-		content, err = c.v.readModule(ctx, desc, spool)
-	}
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -60,8 +61,8 @@ type place interface {
 	io.ReaderAt
 }
 
-// readModule reads a module layer. The bytes of the zip go to to; if to is nil they must be
-// readable at the blob itself. Everything is proven when it returns without an error: the
+// readModule reads a module layer. The bytes of the zip go to to; if to is nil they are read again
+// at the blob itself, or from a temporary file where the store cannot do that. Everything is proven when it returns without an error: the
 // blob's digest, its one possible form, the zip's sum.
 func (v *Verified) readModule(ctx context.Context, desc ocispec.Descriptor, to place) (moduleContent, error) {
 	m, _ := layerModule(desc)
@@ -87,11 +88,18 @@ func (v *Verified) readModule(ctx context.Context, desc ocispec.Descriptor, to p
 	var zip io.ReaderAt = to
 	w := io.Writer(to)
 	if to == nil {
-		at, ok := b.rc.(io.ReaderAt)
-		if !ok {
-			return c, errors.ErrUnsupported
+		if at, ok := b.rc.(io.ReaderAt); ok {
+			zip, w = io.NewSectionReader(at, offset, zipSize), io.Discard
+		} else {
+			spool, err := os.CreateTemp("", "goferry-*.zip")
+			if err != nil {
+				return c, err
+			}
+			os.Remove(spool.Name())       // now, where the system lets an open file lose its name
+			defer os.Remove(spool.Name()) // else later
+			defer spool.Close()
+			zip, w = spool, spool
 		}
-		zip, w = io.NewSectionReader(at, offset, zipSize), io.Discard
 	}
 	if _, err := copyAll(ctx, w, io.LimitReader(b, zipSize)); err != nil {
 		return c, err

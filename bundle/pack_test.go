@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -63,7 +64,8 @@ func TestPackSameBytes(t *testing.T) {
 // A store that must be told the digest first gets the same bundle as one that need not.
 func TestPackToStores(t *testing.T) {
 	_, want := packTest(t, captured(t), t.TempDir())
-	s := told{layout(t, t.TempDir())}
+	var fetched atomic.Int64
+	s := told{layout(t, t.TempDir()), &fetched}
 	packed, err := packCaptured(t.Context(), s, captured(t), "")
 	if err != nil {
 		t.Fatal(err)
@@ -71,15 +73,27 @@ func TestPackToStores(t *testing.T) {
 	if packed.Descriptor.Digest != want.Digest {
 		t.Errorf("digest = %s, want %s", packed.Descriptor.Digest, want.Digest)
 	}
-	if _, err := verifyTest(t, s).Check(t.Context()); err != nil {
-		t.Error(err)
+	v := verifyTest(t, s)
+	fetched.Store(0)
+	report, err := v.Check(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if layers := report.Modules + report.Toolchains + 1; fetched.Load() != int64(layers) {
+		t.Errorf("Check fetched %d blobs for %d layers", fetched.Load(), layers)
 	}
 }
 
 // told hides that a layout takes blobs of unknown digest, and that it can read at any place.
-type told struct{ oci.Store }
+type told struct {
+	oci.Store
+	fetched *atomic.Int64 // may be nil
+}
 
 func (s told) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	if s.fetched != nil {
+		s.fetched.Add(1)
+	}
 	rc, err := s.Store.Fetch(ctx, desc)
 	return struct{ io.ReadCloser }{rc}, err
 }

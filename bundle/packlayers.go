@@ -23,7 +23,7 @@ import (
 	"github.com/goferry/goferry/oci"
 )
 
-// push sends documents and small layers, in this order, unless they are there.
+// push sends a document unless it is there.
 func (p *packer) push(ctx context.Context, desc ocispec.Descriptor, data []byte) error {
 	atomic.AddInt64(&p.bytes, desc.Size)
 	if there, err := p.dst.Exists(ctx, desc); err != nil || there {
