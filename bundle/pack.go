@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -225,7 +227,11 @@ func (p *packer) manifest(ctx context.Context, platform ocispec.Platform, layers
 
 // put pushes a document, or finds it there.
 func (p *packer) put(ctx context.Context, d document) error {
-	return p.push(ctx, d.desc, d.data)
+	atomic.AddInt64(&p.bytes, d.desc.Size)
+	if there, err := p.dst.Exists(ctx, d.desc); err != nil || there {
+		return err
+	}
+	return p.dst.Push(ctx, d.desc, bytes.NewReader(d.data))
 }
 
 // graph writes the graph layer.

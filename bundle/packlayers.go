@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -22,15 +21,6 @@ import (
 	"github.com/goferry/goferry/bundle/gomod"
 	"github.com/goferry/goferry/oci"
 )
-
-// push sends a document unless it is there.
-func (p *packer) push(ctx context.Context, desc ocispec.Descriptor, data []byte) error {
-	atomic.AddInt64(&p.bytes, desc.Size)
-	if there, err := p.dst.Exists(ctx, desc); err != nil || there {
-		return err
-	}
-	return p.dst.Push(ctx, desc, bytes.NewReader(data))
-}
 
 // layers writes the layers of toolchains and modules. The modules' come in the order of the
 // capture, which is that of the record.
