@@ -12,8 +12,19 @@ import (
 // A head is a signed tree head whose signature was checked. The zero head is
 // none, and covers no record.
 type head struct {
-	msg []byte
-	n   int64
+	msg  []byte
+	n    int64 // records in the tree
+	hash tlog.Hash
+}
+
+// HeadSize checks the signature of a tree head, and returns how many records
+// its tree has.
+func HeadSize(msg []byte, verifierKey string) (int64, error) {
+	h, err := openHeadNote(msg, verifierKey)
+	if err != nil {
+		return 0, fmt.Errorf("signed tree head: %w: %w", ErrSecurity, err)
+	}
+	return h.n, nil
 }
 
 // openHeadNote checks the signature of a tree head.
@@ -30,7 +41,7 @@ func openHeadNote(msg []byte, key string) (head, error) {
 	if err != nil {
 		return head{}, err
 	}
-	return head{msg: msg, n: tree.N}, nil
+	return head{msg, tree.N, tree.Hash}, nil
 }
 
 // openHead sets the head to begin with. A remembered one that does not open

@@ -25,6 +25,10 @@
 // the one that was remembered, and a newer one only if that does not cover
 // some record. A new head is proven to descend from the remembered one.
 //
+// A go command that has seen a head accepts another only if it can prove that
+// one tree is the beginning of the other. [Connect] says whether it can, from
+// the files of several databases' parts laid together.
+//
 // # Files
 //
 // Below the database's name, as below <proxy>/sumdb/ and GOMODCACHE/cache/
