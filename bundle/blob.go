@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"os"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -64,6 +65,37 @@ func (b *blobReader) blame(ctx context.Context, err error) error {
 		return wrong
 	}
 	return fmt.Errorf("%w: %w", ErrMismatch, err)
+}
+
+// keep returns the blob's bytes, to be read anywhere when b has been read to its end: from the blob
+// itself, or from a temporary file where the store cannot do that. The caller closes it.
+func (b *blobReader) keep() (section, error) {
+	if at, ok := b.rc.(io.ReaderAt); ok {
+		return sectionCloser(at, b.desc.Size, nil), nil
+	}
+	s, err := newSpool()
+	if err != nil {
+		return section{}, err
+	}
+	b.r = io.TeeReader(b.r, visitWriter{s})
+	return sectionCloser(s, b.desc.Size, s), nil
+}
+
+// A spool is a temporary file that is gone when it is closed.
+type spool struct{ *os.File }
+
+func newSpool() (spool, error) {
+	f, err := os.CreateTemp("", "goferry-*")
+	if err != nil {
+		return spool{}, err
+	}
+	os.Remove(f.Name()) // where the system lets an open file lose its name
+	return spool{f}, nil
+}
+
+func (s spool) Close() error {
+	defer os.Remove(s.Name())
+	return s.File.Close()
 }
 
 // errVisit marks errors of those who visit a layer's files: a full disk is not the layer's fault.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -91,14 +90,12 @@ func (v *Verified) readModule(ctx context.Context, desc ocispec.Descriptor, to p
 		if at, ok := b.rc.(io.ReaderAt); ok {
 			zip, w = io.NewSectionReader(at, offset, zipSize), io.Discard
 		} else {
-			spool, err := os.CreateTemp("", "goferry-*.zip")
+			s, err := newSpool()
 			if err != nil {
 				return c, err
 			}
-			os.Remove(spool.Name())       // now, where the system lets an open file lose its name
-			defer os.Remove(spool.Name()) // else later
-			defer spool.Close()
-			zip, w = spool, spool
+			defer s.Close()
+			zip, w = s, s
 		}
 	}
 	if _, err := copyAll(ctx, w, io.LimitReader(b, zipSize)); err != nil {

@@ -16,6 +16,8 @@ import (
 
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/zip"
+
+	"github.com/goferry/goferry/bundle/toolchain"
 )
 
 // The modules of the tests. Each has one package, and where it says so a test.
@@ -139,7 +141,7 @@ func (b *bench) publishToolchain(version string) {
 	if err := zip.Create(&z, m, []zip.File{zipFile{"bin/go", "#!/bin/false\n"}}); err != nil {
 		b.t.Fatal(err)
 	}
-	b.publishFiles(m, toolchainMod, z.String())
+	b.publishFiles(m, toolchain.GoMod, z.String())
 }
 
 type zipFile struct{ name, text string }

@@ -9,12 +9,11 @@ import (
 	"strings"
 
 	"golang.org/x/mod/module"
+
+	"github.com/goferry/goferry/bundle/toolchain"
 )
 
 const toolchainPath = "golang.org/toolchain"
-
-// toolchainMod is the go.mod of every toolchain: their zips have none.
-const toolchainMod = "module golang.org/toolchain\n"
 
 // captureToolchains decides on a Go version and fetches its distributions.
 func (g *goCommand) captureToolchains(ctx context.Context, s *set, c *Captured, opts Options) error {
@@ -79,7 +78,7 @@ func (g *goCommand) projectToolchain(s *set) string {
 // downloads, or has the go command fetch it. Its .info and .mod are ours, since a cache that the
 // go command filled by switching does not have both.
 func (g *goCommand) fetchToolchain(ctx context.Context, v string, p Platform) (Toolchain, error) {
-	m := module.Version{Path: toolchainPath, Version: toolchainVersion(v, p)}
+	m := module.Version{Path: toolchainPath, Version: toolchain.ModuleVersion(v, p.OS, p.Arch)}
 	t := Toolchain{Version: v, Platform: p}
 	if _, err := escape(m, "@"); err != nil {
 		return t, fmt.Errorf("%w: %s for %s: %w", ErrUnknownToolchain, v, p, err)
@@ -94,10 +93,8 @@ func (g *goCommand) fetchToolchain(ctx context.Context, v string, p Platform) (T
 			return t, err
 		}
 	}
-	t.Module = Module{Path: m.Path, Version: m.Version, Mod: []byte(toolchainMod), Zip: name, Size: size}
-	var err error
-	t.Module.Info, err = normalInfo(m, []byte("{}"))
-	return t, err
+	t.Module = Module{Path: m.Path, Version: m.Version, Info: toolchain.Info(m.Version), Mod: []byte(toolchain.GoMod), Zip: name, Size: size}
+	return t, nil
 }
 
 func (g *goCommand) downloadToolchain(ctx context.Context, m module.Version, v string, p Platform) error {
@@ -185,8 +182,4 @@ func (g *goCommand) latestToolchain(ctx context.Context, platforms []Platform) (
 
 func isPrerelease(v string) bool {
 	return strings.Contains(v, "rc") || strings.Contains(v, "beta")
-}
-
-func toolchainVersion(v string, p Platform) string {
-	return "v0.0.1-" + v + "." + p.OS + "-" + p.Arch
 }

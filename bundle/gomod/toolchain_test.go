@@ -8,7 +8,11 @@ import (
 	"testing"
 
 	"golang.org/x/mod/module"
+
+	"github.com/goferry/goferry/bundle/toolchain"
 )
+
+func toolchainVersion(v string, p Platform) string { return toolchain.ModuleVersion(v, p.OS, p.Arch) }
 
 var linux, darwin = Platform{"linux", "amd64"}, Platform{"darwin", "arm64"}
 

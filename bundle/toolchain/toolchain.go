@@ -99,6 +99,13 @@ func ModuleVersion(goVersion, goos, goarch string) string {
 	return versionPrefix + goVersion + "." + goos + "-" + goarch
 }
 
+// GoMod is the go.mod file of every version of the module: their zips have none.
+const GoMod = "module " + modulePath + "\n"
+
+// Info returns the .info file of a version of the module, in the one form that goferry writes:
+// when a release was made is covered by no sum.
+func Info(version string) []byte { return fmt.Appendf(nil, "{\"Version\":%q}", version) }
+
 // ParseVersion is the reverse of [ModuleVersion].
 func ParseVersion(v string) (goVersion, goos, goarch string, err error) {
 	rest, ok := strings.CutPrefix(v, versionPrefix)

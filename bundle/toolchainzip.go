@@ -1,0 +1,40 @@
+package bundle
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/goferry/goferry/bundle/toolchain"
+)
+
+// toolchainContent is what stands beside the zip of a toolchain, the same for everybody.
+func toolchainContent(version string) moduleContent {
+	return moduleContent{info: toolchain.Info(version), mod: []byte(toolchain.GoMod)}
+}
+
+// writeToolchainZip writes the module zip that a GOROOT layer gives back: its sum is the layer's,
+// its bytes are not those of the zip that was packed. The layer must have been proven before;
+// that it is still the same is checked before anything is written.
+func (v *Verified) writeToolchainZip(ctx context.Context, desc ocispec.Descriptor, w io.Writer) error {
+	m, _ := layerModule(desc)
+	b, err := v.openBlob(ctx, desc)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	layer, err := b.keep()
+	if err != nil {
+		return err
+	}
+	defer layer.Close()
+	if err := b.finish(ctx); err != nil {
+		return err
+	}
+	if err := toolchain.WriteZip(ctx, w, layer, desc.Size, m.Version); err != nil {
+		return fmt.Errorf("give back the zip of %s: %w", m, err)
+	}
+	return nil
+}
