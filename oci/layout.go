@@ -180,22 +180,9 @@ func (l *layout) readIndex() (*index, error) {
 
 // Fetch returns a file, so the reader is an [io.ReaderAt] too.
 func (l *layout) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if !validDigest(desc.Digest) {
-		return nil, malformed("malformed digest %q", desc.Digest)
-	}
-	f, info, err := l.open(blobPath(desc.Digest))
-	if errors.Is(err, ErrNotFound) {
-		return nil, notIn(l.dir, desc.Digest)
-	}
+	f, _, err := l.OpenFile(ctx, desc)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", l.dir, err)
-	}
-	if info.Size() != desc.Size {
-		f.Close()
-		return nil, malformed("%s: blob %s has %d bytes, not %d", l.dir, desc.Digest, info.Size(), desc.Size)
+		return nil, err
 	}
 	return f, nil
 }
