@@ -114,6 +114,10 @@ func packCaptured(ctx context.Context, s oci.Store, c *gomod.Captured, cacheDir 
 	for _, t := range c.Toolchains {
 		platforms = append(platforms, t.Platform)
 	}
+	return packFor(ctx, s, c, platforms, cacheDir)
+}
+
+func packFor(ctx context.Context, s oci.Store, c *gomod.Captured, platforms []gomod.Platform, cacheDir string) (Packed, error) {
 	p := &packer{
 		dst: s, opts: PackOptions{Scope: gomod.Dev, Platforms: platforms, CacheDir: cacheDir},
 		report: func(Event) {}, captured: c, release: func() {}, proofs: openProofs(cacheDir),

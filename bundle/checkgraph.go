@@ -224,12 +224,5 @@ func (r *Record) checkSumDB(files map[string][]byte) error {
 	if err != nil {
 		return err
 	}
-	prefix := downloadDir + "sumdb/" + name + "/"
-	return sumdb.Check(func(name string) ([]byte, error) {
-		data, ok := files[prefix+name]
-		if !ok {
-			return nil, fmt.Errorf("%s is missing", name)
-		}
-		return data, nil
-	}, key, expect)
+	return sumdb.Check(readSumDB(files, downloadDir+"sumdb/"+name+"/"), key, expect)
 }

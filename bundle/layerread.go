@@ -49,9 +49,10 @@ func isSum(s string) bool {
 	})
 }
 
-// moduleContent is what a module layer holds, apart from the zip.
+// moduleContent is what a module layer holds: two files, and where the bytes of the third are.
 type moduleContent struct {
-	info, mod []byte
+	info, mod   []byte
+	zip, zipEnd int64 // in the layer
 }
 
 // A place takes the zip of a module while its layer is read, and gives it back to be proven.
@@ -81,6 +82,7 @@ func (v *Verified) readModule(ctx context.Context, desc ocispec.Descriptor, to p
 		return c, err
 	}
 	offset := int64(len(wantHead))
+	c.zip, c.zipEnd = offset, offset+zipSize
 	if !bytes.Equal(head.Bytes(), wantHead) || offset+zipSize+int64(len(wantTail)) != desc.Size {
 		return c, b.blame(ctx, errors.New("the layer is not in the form that goferry writes"))
 	}

@@ -1,0 +1,143 @@
+package bundle
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/goferry/goferry/oci"
+)
+
+// A provenLayer is a layer with all that was proven of it, in the place where it was.
+type provenLayer struct {
+	store          oci.Store
+	digest, diffID digest.Digest
+	name, sum      string
+}
+
+func (l siteLayer) key() provenLayer {
+	return provenLayer{l.v.store, l.desc.Digest, l.diffID, layerName(l.desc), l.desc.Annotations[AnnotationSum]}
+}
+
+// A provenBundle is a bundle whose graph was proven: it holds as long as the documents are the same.
+type provenBundle struct {
+	store     oci.Store
+	index     digest.Digest
+	platforms string
+}
+
+func (b SiteBundle) key() provenBundle {
+	return provenBundle{b.store, b.Index.Digest, strings.Join(b.platforms(), " ")}
+}
+
+// prove reads every layer but the graphs, each once in each store, and not those that previous has
+// proven in the same store.
+func (s *Site) prove(ctx context.Context, previous *Site, report func(Event)) error {
+	var jobs []siteLayer
+	names := make(map[provenLayer]string)
+	total := Event{Stage: "verify"}
+	for _, b := range s.bundles {
+		for _, l := range b.layers() {
+			l := siteLayer{b.Verified, l}
+			key := l.key()
+			if _, ok := names[key]; ok || layerKind(l.desc) == kindGraph {
+				continue
+			}
+			names[key] = b.Name
+			if previous != nil {
+				if c, ok := previous.proven[key]; ok {
+					s.proven[key] = c
+					continue
+				}
+			}
+			jobs = append(jobs, l)
+			total.TotalItems++
+			total.TotalBytes += l.desc.Size
+		}
+	}
+	slices.SortStableFunc(jobs, func(a, b siteLayer) int { return cmp.Compare(b.desc.Size, a.desc.Size) })
+	report(total)
+	var mu sync.Mutex
+	var problems []error
+	err := parallel(ctx, runtime.GOMAXPROCS(0), jobs, func(ctx context.Context, l siteLayer) error {
+		c, err := l.read(ctx)
+		report(Event{Stage: "verify", Item: layerName(l.desc), Items: 1})
+		if err != nil {
+			err = fmt.Errorf("%s: %s: %w", names[l.key()], layerName(l.desc), err)
+		}
+		if err != nil && (ctx.Err() != nil || !isProblem(err)) {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			problems = append(problems, err)
+		} else {
+			s.proven[l.key()] = c
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(problems, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	return errors.Join(problems...)
+}
+
+// read proves a layer.
+func (l siteLayer) read(ctx context.Context) (moduleContent, error) {
+	if layerKind(l.desc) == kindToolchain {
+		return moduleContent{}, l.v.readToolchain(ctx, l.proofLayer, nil)
+	}
+	return l.v.readModule(ctx, l.desc, nil)
+}
+
+// proveGraphs proves the graph layers against the others, which have been read.
+func (s *Site) proveGraphs(ctx context.Context, previous *Site) ([]part, error) {
+	var parts []part
+	var problems []error
+	for _, b := range s.bundles {
+		p, ok := part{}, false
+		if previous != nil {
+			p, ok = previous.parts[b.key()]
+		}
+		if !ok {
+			var err error
+			if p, err = s.proveGraph(ctx, b); err != nil {
+				problems = append(problems, fmt.Errorf("%s: module graph: %w", b.Name, err))
+				continue
+			}
+		}
+		p.name = b.Name
+		s.parts[b.key()] = p
+		parts = append(parts, p)
+	}
+	return parts, errors.Join(problems...)
+}
+
+func (s *Site) proveGraph(ctx context.Context, b SiteBundle) (p part, err error) {
+	c := &checker{v: b.Verified, contents: make(map[string]moduleContent)}
+	for _, l := range b.layers() {
+		if layerKind(l.desc) == kindModule {
+			c.contents[layerName(l.desc)] = s.proven[siteLayer{b.Verified, l}.key()]
+		}
+	}
+	for _, platform := range b.Platforms { // of one graph, see Verified.checkNames
+		if p.record == nil {
+			p.record, p.files, err = b.openGraph(ctx, platform)
+		} else if err = p.record.checkLayers(platform); err != nil {
+			err = fmt.Errorf("%w: %w", ErrMismatch, err)
+		}
+		if err != nil {
+			return p, err
+		}
+	}
+	return p, c.checkGraph(p.record, p.files)
+}
