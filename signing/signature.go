@@ -1,0 +1,63 @@
+package signing
+
+import (
+	"encoding/base64"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+)
+
+const (
+	maxPayload   = 64 << 10  // bytes
+	maxBundle    = 128 << 10 // bytes; cosign's have 700
+	maxSignature = 8 << 10   // bytes of the signature itself, in base64
+)
+
+// A Statement is what a signature says.
+type Statement struct {
+	Digest    digest.Digest     // of what is signed
+	Reference string            // the repository it was in when it was signed; "" in sigstore bundles
+	Claims    map[string]string // what the signer added
+}
+
+// A Signature was read, and not verified. What it says can be learned only from [Signature.Verify].
+type Signature struct {
+	message []byte // what is signed
+	sig     []byte
+	read    func(want digest.Digest) (Statement, error)
+}
+
+// Verify says whether v's key made the signature, for the digest, and returns what it says. It is [ErrNoMatch] where
+// another key made it, and [ErrMalformed] where it is not what a signature of the digest has to be.
+func (s *Signature) Verify(v *Verifier, want digest.Digest) (Statement, error) {
+	if err := v.verify(s.message, s.sig); err != nil {
+		return Statement{}, err
+	}
+	st, err := s.read(want)
+	if err != nil {
+		return Statement{}, err
+	}
+	if st.Digest != want {
+		return Statement{}, fmt.Errorf("%w: it is a signature of %s", ErrMalformed, st.Digest)
+	}
+	return st, nil
+}
+
+func decodeSignature(text string) ([]byte, error) {
+	if len(text) > maxSignature {
+		return nil, fmt.Errorf("%w: %d bytes are too many", ErrMalformed, len(text))
+	}
+	sig, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil || len(sig) == 0 {
+		return nil, fmt.Errorf("%w: not base64", ErrMalformed)
+	}
+	return sig, nil
+}
+
+// checkDigest holds before a digest is compared with anything, or printed.
+func checkDigest(d digest.Digest) error {
+	if d.Validate() != nil || d.Algorithm() != digest.SHA256 {
+		return fmt.Errorf("%w: %q is not a sha256 digest", ErrMalformed, d)
+	}
+	return nil
+}
