@@ -36,6 +36,8 @@ func TestMain(m *testing.M) {
 //	rmblob LAYOUT MODULE          remove the module's layer
 //	forgetag LAYOUT TAG JSON      replace the tag in index.json, where only JSON's rules are kept
 //	empty DIR                     there must be nothing in it
+//	serving ARG…                  start "goferry serve" and set $SERVER to its URL
+//	served CODE                   end it; it has to exit with the code
 //
 // The condition [root] says that permissions do not stop the user.
 func TestScript(t *testing.T) {
@@ -59,13 +61,15 @@ func TestScript(t *testing.T) {
 			"rmblob":      removeBlob,
 			"forgetag":    forgeTag,
 			"empty":       empty,
+			"serving":     serving,
+			"served":      served,
 		},
 	})
 }
 
 // setup gives a script an environment in which nothing is the user's but the build cache.
 func setup(env *testscript.Env, gocache string) error {
-	env.Values["world"] = new(world)
+	env.Values["world"] = &world{env: env}
 	for name, value := range map[string]string{
 		"HOME":          filepath.Join(env.WorkDir, "home"),
 		"DOCKER_CONFIG": filepath.Join(env.WorkDir, "docker"),
@@ -87,6 +91,8 @@ func setup(env *testscript.Env, gocache string) error {
 
 // A world is what the commands of one script share.
 type world struct {
+	env        *testscript.Env
+	server     *background
 	stalled    chan struct{} // closed by the registry when it holds up a request
 	background *exec.Cmd
 }

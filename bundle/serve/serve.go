@@ -1,0 +1,165 @@
+// Package serve answers the go command and container engines over HTTP, straight from bundles.
+//
+// # What is served
+//
+// Several bundles are one namespace on one port, and everything is read-only:
+//
+//	/<module>/@v/list, /<module>/@latest, …   the GOPROXY protocol, toolchains included
+//	/sumdb/<name>/…                           the checksum database's part that proves the bundles
+//	/goferry/env.json                         what a go command's environment has to be
+//	/healthz                                  "ok"
+//	/                                         a page for people
+//
+// So GOPROXY=http://host:port is all that a go command needs, and GOSUMDB stays on: the go command asks the
+// database through the proxy, and checks its answers and every module by itself.
+//
+// # Where the bytes come from
+//
+// Nothing is unpacked. What is small is in memory; a module's zip is a range of its layer, which the kernel
+// sends from the blob's file. So memory does not grow with the bundles' zips, nor with the clients.
+//
+// # What is proven
+//
+// A server begins with bundles that were proven to the last byte, see [bundle.OpenSite]. Its names are those of
+// that proof: a path is looked up, never opened, so that no path leads anywhere else. A path that would have to
+// be repaired first, with an empty element or dots, is refused. What is not there is 404, with a text that says
+// which bundles were searched and which versions they have: the go command shows it to its user, and goes on to
+// the next proxy or the next candidate for a module's path.
+//
+// # What was rejected
+//
+// One possibility would be [http.ServeMux], but it redirects paths to what it takes for their clean form, and a
+// module path is none of its business. Another would be to unpack first and let a web server serve the files;
+// then everything is on the disk twice, and what has been proven is not what is served.
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/goferry/goferry/bundle"
+	"github.com/goferry/goferry/oci"
+)
+
+// Options say what is served.
+type Options struct {
+	Sources  []Source
+	Registry oci.Options        // how to reach registries
+	Progress func(bundle.Event) // of the verification; nil: not told
+}
+
+// A Server answers for the bundles of its sources.
+type Server struct {
+	opts   Options
+	places []*place
+
+	mu      sync.Mutex
+	current *set
+}
+
+// New opens the sources, proves their bundles, and returns a server for them. The caller closes it.
+func New(ctx context.Context, opts Options) (*Server, error) {
+	if len(opts.Sources) == 0 {
+		return nil, errors.New("serve: no bundle is named")
+	}
+	s := &Server{opts: opts}
+	for _, src := range opts.Sources {
+		p, err := newPlace(src)
+		if err != nil {
+			return nil, err
+		}
+		s.places = append(s.places, p)
+	}
+	current, err := s.load(ctx, nil)
+	if err != nil {
+		s.closePlaces()
+		return nil, err
+	}
+	s.current = current
+	return s, nil
+}
+
+// Close gives up what was opened, once no request needs it any more.
+func (s *Server) Close() {
+	s.mu.Lock()
+	current := s.current
+	s.current = nil
+	s.mu.Unlock()
+	current.release()
+	s.closePlaces()
+}
+
+func (s *Server) closePlaces() {
+	for _, p := range s.places {
+		p.close()
+	}
+}
+
+// Bundles are the names of the bundles that are served now, each with its digest.
+func (s *Server) Bundles() []string {
+	set := s.acquire()
+	defer set.release()
+	return set.names
+}
+
+// Modules is how many module versions are served now.
+func (s *Server) Modules() int {
+	set := s.acquire()
+	defer set.release()
+	return set.modules
+}
+
+// Env is what a go command's environment has to be now.
+func (s *Server) Env() Env {
+	set := s.acquire()
+	defer set.release()
+	return set.environment()
+}
+
+// acquire returns what is served now. The caller releases it: until then all of it can be read.
+func (s *Server) acquire() *set {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current.retain()
+	return s.current
+}
+
+// ServeHTTP answers one request, all of it from one state of the bundles.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		plain(w, http.StatusMethodNotAllowed, "method not allowed: this server is read-only")
+		return
+	}
+	path, err := cleanPath(r)
+	if err != nil {
+		plain(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	set := s.acquire()
+	defer set.release()
+	switch path {
+	case "":
+		set.page(w, r)
+	case "healthz":
+		plain(w, http.StatusOK, "ok")
+	case "goferry/env.json":
+		set.env(w)
+	default:
+		set.file(w, r, path)
+	}
+}
+
+// plain answers with a text for people.
+func plain(w http.ResponseWriter, status int, text string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	fmt.Fprintln(w, strings.TrimSuffix(text, "\n"))
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/goferry/goferry/bundle"
+	"github.com/goferry/goferry/bundle/serve"
+)
+
+func serveCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "serve",
+		Usage:     "serve bundles as a module proxy and checksum database",
+		ArgsUsage: "[NAME=]REF…",
+		Description: "goferry serve oci:/media/stick/app:v3\n" +
+			"goferry serve --listen :8080 oci:/srv/bundles harbor.corp/go/tools:v7\n\n" +
+			"Everything is verified first. Then the go command finds modules, toolchains and the checksum\n" +
+			"database at the URL that is printed, and nothing else is needed. Without a tag all bundles of a\n" +
+			"layout or archive are served. Ends with 0 when it is interrupted or terminated.",
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8080", Usage: "serve on `HOST:PORT`; port 0 is any free one"},
+			formatFlag(), progressFlag(), quietFlag(),
+		}, registryFlags()...),
+		Action: serveBundles,
+	}
+}
+
+func serveBundles(c *cli.Context) error {
+	names, refs, err := namedReferences(c)
+	if err != nil {
+		return err
+	}
+	j, err := begin(c, refs...)
+	if err != nil {
+		return err
+	}
+	defer j.show.close()
+	opts := serve.Options{Registry: j.registry, Progress: j.show.event}
+	for i, p := range j.places {
+		opts.Sources = append(opts.Sources, serve.Source{Name: p.text, Repository: names[i], Reference: p.Reference})
+	}
+	listener, err := listen(c)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	server, err := serve.New(c.Context, opts)
+	if err != nil {
+		return j.explain(err)
+	}
+	defer server.Close()
+	j.show.close()
+	if err := announce(c, server, listener.Addr()); err != nil {
+		return err
+	}
+	return server.Serve(c.Context, listener)
+}
+
+// namedReference is a reference with the name that it is to have as a repository before it.
+var namedReference = regexp.MustCompile(`^([a-z0-9][a-z0-9._/-]*)=(.+)$`)
+
+func namedReferences(c *cli.Context) (names, refs []string, err error) {
+	if !c.Args().Present() {
+		return nil, nil, withHint(usagef("serve: REF is missing"), "goferry serve %s; see \"goferry help serve\"", c.Command.ArgsUsage)
+	}
+	for _, arg := range c.Args().Slice() {
+		name := ""
+		if m := namedReference.FindStringSubmatch(arg); m != nil {
+			name, arg = m[1], m[2]
+		}
+		names, refs = append(names, name), append(refs, arg)
+	}
+	return names, refs, nil
+}
+
+// listen takes the port before anything is read: whether it is free should not be told after minutes.
+func listen(c *cli.Context) (net.Listener, error) {
+	addr := c.String("listen")
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return nil, withHint(usagef("serve: --listen %q: %w", addr, err), "write HOST:PORT, for example 127.0.0.1:8080")
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(c.Context, "tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, withHint(fmt.Errorf("serve: %s is in use by another program", addr), "choose another port with --listen, or any free one with --listen 127.0.0.1:0")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("serve: %w", err)
+	}
+	return listener, nil
+}
+
+// announce says what to do with the server, and then prints where it is: whoever reads that finds all else said.
+func announce(c *cli.Context, server *serve.Server, addr net.Addr) error {
+	address, e := serverURL(addr), server.Env()
+	if !c.Bool("quiet") {
+		env, err := bundle.ProxyEnv(address, e.SumDB, e.NoSumDB, bundle.Sh)
+		if err != nil {
+			return err
+		}
+		tell(c.App.ErrWriter, "", fmt.Sprintf("serving %d module versions of %s", server.Modules(), strings.Join(server.Bundles(), ", ")))
+		for line := range strings.Lines(env) {
+			tell(c.App.ErrWriter, "hint", strings.TrimSuffix(line, "\n"))
+		}
+	}
+	if c.String("format") == "json" {
+		return printJSON(c, struct {
+			URL     string   `json:"url"`
+			Bundles []string `json:"bundles"`
+			Modules int      `json:"modules"`
+			serve.Env
+		}{address, server.Bundles(), server.Modules(), e})
+	}
+	_, err := fmt.Fprintln(c.App.Writer, address)
+	return err
+}
+
+// serverURL is how clients call the address. Where it is any of this machine's, that is the machine's name.
+func serverURL(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return "http://" + addr.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+		if name, err := os.Hostname(); err == nil {
+			host = name
+		}
+	}
+	u := url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}
+	return u.String()
+}
