@@ -33,6 +33,9 @@ type Unpacked struct {
 	Modules    int           `json:"modules"`
 	Linked     int           `json:"linked"`  // layers taken from the generation before, unread
 	Written    int64         `json:"written"` // bytes of layers that were read and written
+
+	Record *Record  `json:"-"` // what the bundle says of itself
+	GoEnv  []string `json:"-"` // the go command's environment to use Dir, as "NAME=value"
 }
 
 // Unpack proves the bundle for one platform and makes it usable below dir:
@@ -138,7 +141,7 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 	if err := u.checker.checkGraph(record, files); err != nil {
 		return fmt.Errorf("unpack the module graph: %w", err)
 	}
-	u.result.GoVersion = record.GoVersion
+	u.result.GoVersion, u.result.Record, u.result.GoEnv = record.GoVersion, record, u.tree.goEnv(record, u.extract)
 	g.state.Digest, g.state.Platform, g.state.Extract = u.v.Index.Digest, u.p.String(), u.extract
 	if err := u.tree.settings(w, record, u.extract); err != nil {
 		return err

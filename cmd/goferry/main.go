@@ -11,8 +11,9 @@
 // # What a user can rely on
 //
 // Standard output has data and nothing else: the digest that pack and copy print, the
-// text or JSON of inspect, verify and unpack, the assignments of env. Everything else is
-// for people, goes to standard error, and has "goferry: " before each line:
+// text or JSON of inspect, verify, unpack and rehearse, the assignments of env, and what a
+// command prints that is rehearsed. Everything else is for people, goes to standard error, and
+// has "goferry: " before each line:
 //
 //	goferry: error: …    what is wrong
 //	goferry: hint: …     what to type next, where goferry knows it

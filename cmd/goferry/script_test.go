@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 //	exits CODE COMMAND [ARG]…     run the command, which has to exit with the code
 //	memregistry [FLAG]…           start a registry and set $REGISTRY; flags in registry_test.go
 //	stalled                       wait until the registry holds up an upload of the command in the background
+//	running                       remember the command in the background for exited
 //	exited CODE                   what that command exited with, after wait
 //	flipblob LAYOUT MODULE        change the byte in the middle of the module's layer
 //	rmblob LAYOUT MODULE          remove the module's layer
@@ -56,6 +57,7 @@ func TestScript(t *testing.T) {
 			"exits":       exits,
 			"memregistry": memregistry,
 			"stalled":     stalled,
+			"running":     running,
 			"exited":      exited,
 			"flipblob":    flipBlob,
 			"rmblob":      removeBlob,
@@ -125,13 +127,16 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func stalled(ts *testscript.TestScript, neg bool, args []string) {
-	w := ts.Value("world").(*world)
-	w.background = ts.BackgroundCmds()[0]
+	running(ts, neg, args)
 	select {
-	case <-w.stalled:
+	case <-ts.Value("world").(*world).stalled:
 	case <-time.After(20 * time.Second):
 		ts.Fatalf("nothing was sent to the registry")
 	}
+}
+
+func running(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Value("world").(*world).background = ts.BackgroundCmds()[0]
 }
 
 func exited(ts *testscript.TestScript, neg bool, args []string) {
