@@ -87,3 +87,9 @@ func (v *verifier) end(err error) error {
 func hexDigest(h hash.Hash) digest.Digest {
 	return digest.Digest("sha256:" + hex.EncodeToString(h.Sum(nil)))
 }
+
+// VerifyReader reads src, which is to be the blob. It hands out the last bytes only if they make the right blob of it,
+// and is [ErrDigest] else.
+func VerifyReader(ctx context.Context, src io.Reader, desc ocispec.Descriptor) io.Reader {
+	return newVerifier(ctx.Err, src, desc)
+}

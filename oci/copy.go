@@ -35,25 +35,25 @@ func Copy(ctx context.Context, src Store, srcTarget string, dst Store, dstTag st
 	if err != nil {
 		return root, err
 	}
-	g, err := walk(ctx, src, root)
+	g, err := Walk(ctx, src, root)
 	if err != nil {
 		return root, err
 	}
-	blobs := make([]Blob, len(g.blobs))
-	for i, desc := range g.blobs {
+	blobs := make([]Blob, len(g.Blobs))
+	for i, desc := range g.Blobs {
 		blobs[i] = Blob{desc, func(ctx context.Context) (io.ReadCloser, error) { return src.Fetch(ctx, desc) }}
 	}
 	c := &copier{dst: dst, opts: opts}
 	if err := c.copyBlobs(ctx, blobs); err != nil {
 		return root, err
 	}
-	for _, n := range g.documents {
+	for _, n := range g.Documents {
 		if err := c.copyDocument(ctx, n); err != nil {
 			return root, err
 		}
 	}
-	for _, t := range g.tags {
-		if err := dst.Tag(ctx, t.desc, t.tag); err != nil {
+	for _, t := range g.Tags {
+		if err := dst.Tag(ctx, t.Descriptor, t.Tag); err != nil {
 			return root, err
 		}
 	}
@@ -162,18 +162,18 @@ func (c *copier) copyBlob(ctx context.Context, b Blob) error {
 
 // copyDocument pushes a document that its destination lacks. A referrer is always pushed:
 // that the blob is there does not mean that it is listed.
-func (c *copier) copyDocument(ctx context.Context, n node) error {
+func (c *copier) copyDocument(ctx context.Context, n Node) error {
 	if !n.referrer && !c.fresh {
-		ok, err := c.dst.Exists(ctx, n.desc)
+		ok, err := c.dst.Exists(ctx, n.Descriptor)
 		if err != nil || ok {
-			c.skipped(n.desc, err)
+			c.skipped(n.Descriptor, err)
 			return err
 		}
 	}
-	if err := c.dst.Push(ctx, n.desc, bytes.NewReader(n.data)); err != nil {
-		return fmt.Errorf("manifest %s: %w", n.desc.Digest, err)
+	if err := c.dst.Push(ctx, n.Descriptor, bytes.NewReader(n.Data)); err != nil {
+		return fmt.Errorf("manifest %s: %w", n.Descriptor.Digest, err)
 	}
-	c.copied(n.desc)
+	c.copied(n.Descriptor)
 	return nil
 }
 

@@ -42,14 +42,14 @@ func checkSigned(t testing.TB, s Store, root ocispec.Descriptor, tag string) {
 	if got, err := s.Resolve(ctx, tag); err != nil || got.Digest != root.Digest {
 		t.Fatalf("Resolve(%q) = %v, %v, want %v", tag, got, err, root)
 	}
-	g, err := walk(ctx, s, root)
+	g, err := Walk(ctx, s, root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(g.documents) != 8 || len(g.tags) != 2 {
-		t.Errorf("%d documents and %d cosign tags arrived, want 8 and 2", len(g.documents), len(g.tags))
+	if len(g.Documents) != 8 || len(g.Tags) != 2 {
+		t.Errorf("%d documents and %d cosign tags arrived, want 8 and 2", len(g.Documents), len(g.Tags))
 	}
-	for _, b := range g.blobs {
+	for _, b := range g.Blobs {
 		rc, err := s.Fetch(ctx, b)
 		if err != nil {
 			t.Error(err)
@@ -158,9 +158,9 @@ func TestCopyRefusesDamage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			clean, root := signedBundle(t)
 			s := mustOpen(t, clean)
-			g := mustDo(walk(t.Context(), s, root))
+			g := mustDo(Walk(t.Context(), s, root))
 			mustClose(t, s)
-			victims := []digest.Digest{root.Digest, g.blobs[0].Digest, g.blobs[len(g.blobs)-1].Digest, g.documents[0].desc.Digest}
+			victims := []digest.Digest{root.Digest, g.Blobs[0].Digest, g.Blobs[len(g.Blobs)-1].Digest, g.Documents[0].Descriptor.Digest}
 			for _, victim := range victims {
 				dir, _ := signedBundle(t)
 				path := filepath.Join(dir, blobPath(victim))

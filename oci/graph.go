@@ -14,40 +14,50 @@ const (
 	maxGraphBytes = 64 << 20 // of all manifests together, which are kept in memory
 )
 
-// graph is all that belongs to a root, in the order in which it can be pushed.
-type graph struct {
-	blobs     []ocispec.Descriptor // each once
-	documents []node               // each behind what it names, and before what refers to it
-	tags      []tagged             // cosign's
+// Graph is all that belongs to a manifest: what it names, and what refers to it or to a part of it. It has the order in
+// which it can be pushed.
+type Graph struct {
+	Blobs     []ocispec.Descriptor // each once
+	Documents []Node               // each behind what it names, and before what refers to it
+	Tags      []Tagged             // cosign's
 }
 
-type node struct {
-	desc     ocispec.Descriptor
-	data     []byte
+// Node is a manifest or an index. Its bytes are those of its digest.
+type Node struct {
+	Descriptor ocispec.Descriptor
+	Data       []byte
+
 	referrer bool
 }
 
-type tagged struct {
-	desc ocispec.Descriptor
-	tag  string
+// Referrer returns the node as the referrers API lists it, and what it refers to.
+func (n Node) Referrer() (listed ocispec.Descriptor, subject digest.Digest, ok bool) {
+	r, ok := referrerOf(n.Descriptor, n.Data)
+	return r.desc, r.subject, ok
+}
+
+// Tagged is a manifest under a tag.
+type Tagged struct {
+	Descriptor ocispec.Descriptor
+	Tag        string
 }
 
 // cosignSuffixes make the tags under which cosign keeps what belongs to sha256-<hex>.
 var cosignSuffixes = []string{".sig", ".att", ".sbom"}
 
-// walk reads the documents of the graph below and above root. The result does not depend on timing,
-// nor on the order in which a registry lists referrers.
-func walk(ctx context.Context, src Store, root ocispec.Descriptor) (*graph, error) {
+// Walk reads the documents of the graph below and above root. The result does not depend on timing, nor on the order in
+// which a registry lists referrers. Of blobs it reads none.
+func Walk(ctx context.Context, src Store, root ocispec.Descriptor) (*Graph, error) {
 	w := &walker{src: src, sizes: map[digest.Digest]int64{}}
 	if !isManifest(root.MediaType) {
 		return nil, malformed("%s is not a manifest but %q", root.Digest, root.MediaType)
 	}
 	err := w.visit(ctx, root, 0, true)
-	return &w.graph, err
+	return &w.Graph, err
 }
 
 type walker struct {
-	graph
+	Graph
 	src   Store
 	sizes map[digest.Digest]int64 // of all that was seen
 	bytes int64                   // of documents
@@ -94,14 +104,14 @@ func (w *walker) visit(ctx context.Context, desc ocispec.Descriptor, depth int, 
 			return err
 		}
 	}
-	w.documents = append(w.documents, node{bare(desc), data, doc.Subject != nil})
+	w.Documents = append(w.Documents, Node{bare(desc), data, doc.Subject != nil})
 	return w.referrers(ctx, desc, depth, signable)
 }
 
 func (w *walker) blob(desc ocispec.Descriptor) error {
 	isNew, err := w.see(desc)
 	if isNew && err == nil {
-		w.blobs = append(w.blobs, bare(desc))
+		w.Blobs = append(w.Blobs, bare(desc))
 	}
 	return err
 }
@@ -128,7 +138,7 @@ func (w *walker) referrers(ctx context.Context, desc ocispec.Descriptor, depth i
 	for i, sig := range signatures {
 		if sig.Digest != "" {
 			found = append(found, sig)
-			w.tags = append(w.tags, tagged{sig, fallbackTag(desc.Digest) + cosignSuffixes[i]})
+			w.Tags = append(w.Tags, Tagged{sig, fallbackTag(desc.Digest) + cosignSuffixes[i]})
 		}
 	}
 	for _, r := range found {
