@@ -10,6 +10,9 @@ import (
 	"golang.org/x/mod/semver"
 )
 
+// immutable is for what never changes under its name.
+const immutable = "public, max-age=31536000, immutable"
+
 // file answers for a file of the GOPROXY tree.
 func (s *set) file(w http.ResponseWriter, r *http.Request, name string) {
 	f, ok := s.site.File(name)
@@ -29,7 +32,7 @@ func (s *set) file(w http.ResponseWriter, r *http.Request, name string) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-cache")
 	if f.Immutable {
-		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		h.Set("Cache-Control", immutable)
 	}
 	http.ServeContent(w, r, "", time.Time{}, content)
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // load proves what the sources have now, and merges it. Nothing that is served changes.
-func (s *Server) load(ctx context.Context, previous *bundle.Site) (*set, error) {
+func (s *Server) load(ctx context.Context, previous *set) (*set, error) {
 	l := &loader{progress: s.opts.Progress, owner: make(map[string]string), seen: make(map[verifiedKey]bool)}
 	for _, p := range s.places {
 		if err := p.open(ctx, s.opts.Registry); err != nil {
@@ -21,11 +21,20 @@ func (s *Server) load(ctx context.Context, previous *bundle.Site) (*set, error) 
 			return nil, err
 		}
 	}
-	site, err := bundle.OpenSite(ctx, l.bundles, bundle.SiteOptions{Previous: previous, Progress: s.opts.Progress})
+	opts := bundle.SiteOptions{Progress: s.opts.Progress}
+	var known *registry
+	if previous != nil {
+		opts.Previous, known = previous.site, previous.registry
+	}
+	site, err := bundle.OpenSite(ctx, l.bundles, opts)
 	if err != nil {
 		return nil, err
 	}
-	return newSet(site, l.served), nil
+	registry, err := openRegistry(ctx, l.served, known)
+	if err != nil {
+		return nil, err
+	}
+	return newSet(site, registry, l.served), nil
 }
 
 // A loader collects the bundles of all places.
@@ -71,7 +80,7 @@ func (l *loader) target(ctx context.Context, p *place, t target) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.name, err)
 	}
-	l.served = append(l.served, served{name: t.name, repository: p.repository, tag: t.tag, index: v.Index, store: p.store})
+	l.served = append(l.served, served{name: t.name, repository: p.repository, tag: t.tag, index: v.Index, platforms: v.Platforms, store: p.store})
 	if key := (verifiedKey{p.store, v.Index.Digest}); !l.seen[key] {
 		l.seen[key] = true
 		l.bundles = append(l.bundles, bundle.SiteBundle{Name: t.name, Verified: v})

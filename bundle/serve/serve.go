@@ -6,6 +6,7 @@
 //
 //	/<module>/@v/list, /<module>/@latest, …   the GOPROXY protocol, toolchains included
 //	/sumdb/<name>/…                           the checksum database's part that proves the bundles
+//	/v2/…                                     the bundles as a registry, with what refers to them
 //	/goferry/env.json                         what a go command's environment has to be
 //	/healthz                                  "ok"
 //	/                                         a page for people
@@ -25,6 +26,12 @@
 // be repaired first, with an empty element or dots, is refused. What is not there is 404, with a text that says
 // which bundles were searched and which versions they have: the go command shows it to its user, and goes on to
 // the next proxy or the next candidate for a module's path.
+//
+// # The registry
+//
+// A repository has what [oci.Copy] would take along for its bundles: manifests, which are in memory, blobs, referrers,
+// and cosign's tags. Manifests and lists are answered by ociserver; it reads requests as the distribution specification
+// has them, and needs only a backend. Blobs are ours: they want every kind of range, and to be sent by the kernel.
 //
 // # What was rejected
 //
@@ -142,6 +149,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	set := s.acquire()
 	defer set.release()
+	if path == "v2" || strings.HasPrefix(path, "v2/") {
+		set.registry.ServeHTTP(w, r)
+		return
+	}
 	switch path {
 	case "":
 		set.page(w, r)

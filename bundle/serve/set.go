@@ -16,6 +16,7 @@ type served struct {
 	repository string
 	tag        string // "" where only a digest was named
 	index      ocispec.Descriptor
+	platforms  []bundle.Platform
 	store      *sharedStore
 }
 
@@ -25,6 +26,7 @@ func (b served) String() string { return fmt.Sprintf("%s (%.19s…)", b.name, b.
 // A set is one state of what is served. It does not change, and its stores stay open while it is in use.
 type set struct {
 	site     *bundle.Site
+	registry *registry
 	bundles  []served
 	names    []string            // of bundles
 	versions map[string][]string // that are carried, by module path
@@ -35,8 +37,8 @@ type set struct {
 }
 
 // newSet returns a set with one user.
-func newSet(site *bundle.Site, bundles []served) *set {
-	s := &set{site: site, bundles: bundles, versions: make(map[string][]string)}
+func newSet(site *bundle.Site, registry *registry, bundles []served) *set {
+	s := &set{site: site, registry: registry, bundles: bundles, versions: make(map[string][]string)}
 	s.users.Store(1)
 	known := make(map[*sharedStore]bool)
 	for _, b := range bundles {

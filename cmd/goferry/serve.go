@@ -19,13 +19,14 @@ import (
 func serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "serve",
-		Usage:     "serve bundles as a module proxy and checksum database",
+		Usage:     "serve bundles as a module proxy, checksum database and registry",
 		ArgsUsage: "[NAME=]REF…",
 		Description: "goferry serve oci:/media/stick/app:v3\n" +
 			"goferry serve --listen :8080 oci:/srv/bundles harbor.corp/go/tools:v7\n\n" +
 			"Everything is verified first. Then the go command finds modules, toolchains and the checksum\n" +
-			"database at the URL that is printed, and nothing else is needed. Without a tag all bundles of a\n" +
-			"layout or archive are served. Ends with 0 when it is interrupted or terminated.",
+			"database at the URL that is printed, and container engines find the bundles as images: as the\n" +
+			"repository that REF has, or is called as a file, or as NAME. Without a tag all bundles of a layout\n" +
+			"or archive are served. Ends with 0 when it is interrupted or terminated.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8080", Usage: "serve on `HOST:PORT`; port 0 is any free one"},
 			formatFlag(), progressFlag(), quietFlag(),
