@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"strings"
+
+	"golang.org/x/mod/module"
 )
 
 // A SiteBundle is a bundle that becomes a part of a site.
@@ -27,6 +29,7 @@ type Site struct {
 	modules    []SiteModule
 	toolchains []SiteToolchain
 	proven     map[provenLayer]moduleContent
+	given      map[provenLayer]*givenBack
 	parts      map[provenBundle]part
 }
 
@@ -34,7 +37,10 @@ type Site struct {
 // error joins them all. Bundles that contradict each other are [ErrMismatch], and bundles whose
 // checksum databases do not connect an [UnconnectedError]; both are named.
 func OpenSite(ctx context.Context, bundles []SiteBundle, opts SiteOptions) (*Site, error) {
-	s := &Site{proven: make(map[provenLayer]moduleContent), parts: make(map[provenBundle]part)}
+	s := &Site{
+		proven: make(map[provenLayer]moduleContent), given: make(map[provenLayer]*givenBack),
+		parts: make(map[provenBundle]part), files: make(map[string]SiteFile),
+	}
 	report := reporter(opts.Progress)
 	for _, b := range bundles {
 		v := b.during("verify")
@@ -56,7 +62,7 @@ func OpenSite(ctx context.Context, bundles []SiteBundle, opts SiteOptions) (*Sit
 		b.report = func(Event) {} // of what is read from now on
 	}
 	s.record = m.record
-	return s, s.fill(m, parts)
+	return s, s.fill(m, parts, opts.Previous)
 }
 
 // Bundles returns the bundles of the site.
@@ -70,20 +76,26 @@ func (s *Site) Record() *Record { return s.record }
 // "sumdb/sum.golang.org/tile/8/0/000".
 func (s *Site) File(name string) (SiteFile, bool) {
 	f, ok := s.files[name]
+	if f.given != nil {
+		f.Size = f.given.size.Load()
+	}
 	return f, ok
 }
 
 // fill makes the files, and the lists for people.
-func (s *Site) fill(m *merged, parts []part) error {
+func (s *Site) fill(m *merged, parts []part, previous *Site) error {
 	layers := chooseLayers(s.bundles)
 	contents := make(map[string]moduleContent, len(layers))
-	s.files = make(map[string]SiteFile)
 	for name, l := range layers {
-		if layerKind(l.desc) != kindModule {
-			continue
+		m, _ := layerModule(l.desc)
+		c, zip := s.proven[l.key()], SiteFile{}
+		if layerKind(l.desc) == kindToolchain {
+			c, zip = toolchainContent(m.Version), s.giveBack(l, previous)
+		} else {
+			zip = l.zipFile(c)
 		}
-		contents[name] = s.proven[l.key()]
-		if err := s.addModule(l, contents[name]); err != nil {
+		contents[name] = c
+		if err := s.addModule(m, c, zip); err != nil {
 			return err
 		}
 	}
@@ -100,10 +112,9 @@ func (s *Site) fill(m *merged, parts []part) error {
 }
 
 // addModule adds the three files of a module.
-func (s *Site) addModule(l siteLayer, c moduleContent) error {
-	m, _ := layerModule(l.desc)
+func (s *Site) addModule(m module.Version, c moduleContent, zip SiteFile) error {
 	for ext, f := range map[string]SiteFile{
-		".info": smallFile(c.info, true), ".mod": smallFile(c.mod, true), ".zip": l.zipFile(c),
+		".info": smallFile(c.info, true), ".mod": smallFile(c.mod, true), ".zip": zip,
 	} {
 		name, err := moduleFile(m, ext)
 		if err != nil {

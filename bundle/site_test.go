@@ -8,13 +8,17 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/mod/module"
 
 	"github.com/goferry/goferry/bundle/gomod"
 	"github.com/goferry/goferry/oci"
@@ -56,10 +60,41 @@ func readSite(t testing.TB, s *Site, name string) []byte {
 	}
 	defer r.Close()
 	data, err := io.ReadAll(r)
-	if err != nil || int64(len(data)) != f.Size {
+	if f, _ = s.File(name); err != nil || int64(len(data)) != f.Size {
 		t.Fatalf("%s has %d bytes, %v, want %d", name, len(data), err, f.Size)
 	}
 	return data
+}
+
+// The toolchain that is a GOROOT is a module as well, whose zip is made when it is asked for, once.
+func TestSiteToolchain(t *testing.T) {
+	one, _ := siteBundles(t)
+	s := openSite(t, one)
+	const name = "golang.org/toolchain/@v/v0.0.1-go1.26.8.linux-arm64"
+	if f, ok := s.File(name + ".zip"); !ok || f.Size != -1 {
+		t.Fatalf("File = %+v, %v, want one of unknown size", f, ok)
+	}
+	readSite(t, s, name+".info")
+	readSite(t, s, name+".mod")
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			data := readSite(t, s, name+".zip")
+			m := module.Version{Path: toolchainPath, Version: path.Base(name)}
+			sum, err := zipSum(m, bytes.NewReader(data), int64(len(data)))
+			if !slices.ContainsFunc(s.Record().Toolchains, func(r RecordModule) bool { return r.Sum == sum }) {
+				t.Errorf("the zip has the sum %s, %v, which is none of the record", sum, err)
+			}
+		})
+	}
+	wg.Wait()
+	next, err := OpenSite(t.Context(), []SiteBundle{one}, SiteOptions{Previous: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, _ := next.File(name + ".zip"); f.Size < 0 {
+		t.Error("the next site would make the zip again")
+	}
 }
 
 // Bundles are one tree, the same in any order.
@@ -230,11 +265,11 @@ func TestSiteZipChanged(t *testing.T) {
 type lyingStore struct {
 	streamStore
 	lies    bool
-	fetched int
+	fetched atomic.Int64
 }
 
 func (s *lyingStore) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	s.fetched++
+	s.fetched.Add(1)
 	rc, err := s.streamStore.Fetch(ctx, desc)
 	if err != nil || !s.lies {
 		return rc, err
@@ -251,10 +286,11 @@ func TestSitePrevious(t *testing.T) {
 	store := &lyingStore{streamStore: streamStore{src}}
 	b := SiteBundle{"one", verifyTest(t, store)}
 	before := openSite(t, b)
-	store.lies, store.fetched = true, 0
+	store.lies = true
+	store.fetched.Store(0)
 	after, err := OpenSite(t.Context(), []SiteBundle{b}, SiteOptions{Previous: before})
-	if err != nil || store.fetched != 0 {
-		t.Fatalf("OpenSite: %v, fetched %d blobs, want 0", err, store.fetched)
+	if err != nil || store.fetched.Load() != 0 {
+		t.Fatalf("OpenSite: %v, fetched %d blobs, want 0", err, store.fetched.Load())
 	}
 	if len(after.files) != len(before.files) {
 		t.Errorf("%d files, want %d", len(after.files), len(before.files))

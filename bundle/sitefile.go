@@ -17,7 +17,8 @@ type SiteFile struct {
 	ETag      string // strong, the same after a restart; without quotes
 	Immutable bool   // it never changes under its name
 
-	open func(context.Context) (io.ReadSeekCloser, error)
+	open  func(context.Context) (io.ReadSeekCloser, error)
+	given *givenBack // nil for what is in a layer as it is
 }
 
 // Open opens the file, which the caller closes. A zip of a layout or an archive is sent by the kernel when

@@ -13,11 +13,11 @@ import (
 type fileRange struct {
 	f           *os.File
 	start, size int64
-	temporary   bool // goes with the last use
+	close       io.Closer // f, or what it is a part of
 }
 
 func newFileRange(f *os.File, start, size int64) (*fileRange, error) {
-	r := &fileRange{f: f, start: start, size: size}
+	r := &fileRange{f, start, size, f}
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		f.Close()
 		return nil, err
@@ -70,13 +70,7 @@ func (r *fileRange) Seek(offset int64, whence int) (int64, error) {
 
 func (r *fileRange) SyscallConn() (syscall.RawConn, error) { return r.f.SyscallConn() }
 
-func (r *fileRange) Close() error {
-	err := r.f.Close()
-	if r.temporary {
-		os.Remove(r.f.Name())
-	}
-	return err
-}
+func (r *fileRange) Close() error { return r.close.Close() }
 
 // zipStream is a zip that comes as part of a layer, from a place where it can be read only once.
 type zipStream struct {
@@ -174,12 +168,11 @@ func (l siteLayer) spool(ctx context.Context, c moduleContent) (io.ReadSeekClose
 		return nil, err
 	}
 	defer b.Close()
-	f, err := os.CreateTemp("", "goferry-*.zip")
+	f, err := newSpool()
 	if err != nil {
 		return nil, err
 	}
-	os.Remove(f.Name()) // now, where the system lets an open file lose its name, else when it is closed
-	r := &fileRange{f: f, start: c.zip, size: c.zipEnd - c.zip, temporary: true}
+	r := &fileRange{f.File, c.zip, c.zipEnd - c.zip, f}
 	_, err = copyAll(ctx, f, b)
 	if err == nil {
 		err = b.finish(ctx)
