@@ -141,19 +141,23 @@ func (e exceptions) check(by string, r *Record, all claims) error {
 
 // checkGained proves what bundles without the database add to modules that it covers.
 func (m *merged) checkGained(all claims) error {
-	gained := Record{SumDB: m.record.SumDB}
-	for _, entry := range slices.Concat(m.record.Modules, m.record.Toolchains) {
-		if c := all[entry.String()]; c.gained && !c.NoSumDB {
-			gained.Modules = append(gained.Modules, entry)
-		}
-	}
-	if len(gained.Modules) == 0 {
+	if m.record.SumDB == "" {
 		return nil
 	}
-	err := gained.checkSumDB(m.sumdb)
+	var gained []sumdb.Expect
+	for _, c := range all {
+		if c.gained && !c.NoSumDB {
+			gained = append(gained, sumdb.Expect{Path: c.Path, Version: c.Version, Sum: c.Sum, ModSum: c.GoModSum})
+		}
+	}
+	name, key, err := sumdb.VerifierKey(m.record.SumDB)
+	if err != nil {
+		return err
+	}
+	err = sumdb.Check(readSumDB(m.sumdb, sumDBDir(name)), key, gained)
 	if check := (*sumdb.CheckError)(nil); errors.As(err, &check) {
 		c := all[check.Path+"@"+check.Version]
-		return fmt.Errorf("%w: %s, of %s, against what %s has: %w", ErrMismatch, c, c.sumBy, c.provenBy, err)
+		return fmt.Errorf("%w: %s, as %s has it, against the checksum database of %s: %w", ErrMismatch, c, c.sumBy, c.provenBy, check.Err)
 	}
 	return err
 }

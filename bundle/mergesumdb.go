@@ -68,7 +68,7 @@ func (m *merged) mergeSumDB(parts []part) error {
 	if err != nil {
 		return err
 	}
-	dir := downloadDir + "sumdb/" + name + "/"
+	dir := sumDBDir(name)
 	latest, err := latestHeads(parts, dir, key)
 	if err != nil {
 		return err
@@ -148,6 +148,9 @@ func (m *merged) connect(latest []knownHead, dir, key string) error {
 	}
 	return fmt.Errorf("%w: %w", ErrMismatch, err)
 }
+
+// sumDBDir is where in a graph layer the database of that name is.
+func sumDBDir(name string) string { return downloadDir + "sumdb/" + name + "/" }
 
 // readSumDB returns how the database below dir is read from files.
 func readSumDB(files map[string][]byte, dir string) func(name string) ([]byte, error) {
