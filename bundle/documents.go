@@ -95,37 +95,42 @@ func checkDescriptor(desc ocispec.Descriptor) error {
 	return nil
 }
 
-func openPlatform(ctx context.Context, s oci.Store, desc ocispec.Descriptor) (Platform, error) {
+// openPlatform reads the manifest and the config of a platform, which it returns as well.
+func openPlatform(ctx context.Context, s oci.Store, desc ocispec.Descriptor) (Platform, []document, error) {
 	p := Platform{Platform: gomod.Platform{OS: desc.Platform.OS, Arch: desc.Platform.Architecture}, Manifest: desc}
 	what := "manifest of " + p.String()
 	var m ocispec.Manifest
 	data, err := oci.FetchDocument(ctx, s, desc, &m)
 	if err != nil {
-		return p, named(what, desc.Digest, err)
+		return p, nil, named(what, desc.Digest, err)
 	}
 	if err := checkManifest(data, m, p.Platform); err != nil {
-		return p, fmt.Errorf("%w: %s %s: %w", ErrMismatch, what, desc.Digest, err)
+		return p, nil, fmt.Errorf("%w: %s %s: %w", ErrMismatch, what, desc.Digest, err)
 	}
 	p.Config, p.Layers = m.Config, m.Layers
-	what = "config of " + p.String()
+	config, err := p.readConfig(ctx, s)
+	if err != nil {
+		return p, nil, named("config of "+p.String(), m.Config.Digest, err)
+	}
+	return p, []document{{desc, data}, {m.Config, config}}, nil
+}
+
+func (p *Platform) readConfig(ctx context.Context, s oci.Store) ([]byte, error) {
 	if p.Runnable() {
 		var image ocispec.Image
-		_, err = oci.FetchDocument(ctx, s, m.Config, &image)
+		data, err := oci.FetchDocument(ctx, s, p.Config, &image)
 		if err == nil {
-			err = checkImage(image, p)
+			err = checkImage(image, *p)
 			p.diffIDs = image.RootFS.DiffIDs
 		}
-	} else {
-		var config bundleConfig
-		_, err = oci.FetchDocument(ctx, s, m.Config, &config)
-		if err == nil && (config.OS != p.OS || config.Architecture != p.Arch) {
-			err = fmt.Errorf("%w: it is for %q/%q", ErrMismatch, config.OS, config.Architecture)
-		}
+		return data, err
 	}
-	if err != nil {
-		return p, named(what, m.Config.Digest, err)
+	var config bundleConfig
+	data, err := oci.FetchDocument(ctx, s, p.Config, &config)
+	if err == nil && (config.OS != p.OS || config.Architecture != p.Arch) {
+		err = fmt.Errorf("%w: it is for %q/%q", ErrMismatch, config.OS, config.Architecture)
 	}
-	return p, nil
+	return data, err
 }
 
 func checkManifest(data []byte, m ocispec.Manifest, p gomod.Platform) error {

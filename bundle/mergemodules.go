@@ -33,10 +33,11 @@ func (all claims) add(p part, hasDB bool) error {
 		if err := c.sums(m, p.name); err != nil {
 			return err
 		}
-		unproven := m.NoSumDB || hasDB && p.record.SumDB == ""
-		if unproven && (m.Sum != "" || m.GoModSum != "") {
+		switch {
+		case m.Sum == "" && m.GoModSum == "":
+		case m.NoSumDB || hasDB && p.record.SumDB == "":
 			c.gained = true
-		} else {
+		default:
 			c.NoSumDB, c.provenBy = false, p.name
 		}
 	}
@@ -66,6 +67,7 @@ func (c *claim) sums(m RecordModule, by string) error {
 func (m *merged) modules(parts []part, all claims) error {
 	r := m.record
 	for _, c := range all {
+		c.NoSumDB = c.NoSumDB && (c.Sum != "" || c.GoModSum != "")
 		list := &r.Modules
 		if c.Path == toolchainPath {
 			list = &r.Toolchains

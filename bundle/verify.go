@@ -26,6 +26,7 @@ type Verified struct {
 	Platforms []Platform // in the order of the index; those that were asked for
 
 	store       oci.Store
+	documents   []document // index, manifests and configs, of all platforms
 	annotations map[string]string
 	report      func(Event)
 	stage       string // of the events
@@ -104,14 +105,14 @@ func open(ctx context.Context, s oci.Store, target string) (*Verified, error) {
 	if err := checkIndex(data, index); err != nil {
 		return nil, fmt.Errorf("%w: index %s: %w", ErrMismatch, desc.Digest, err)
 	}
-	v := &Verified{Index: desc, store: s, annotations: index.Annotations}
+	v := &Verified{Index: desc, store: s, documents: []document{{desc, data}}, annotations: index.Annotations}
 	documents := desc.Size
 	for _, m := range index.Manifests {
-		p, err := openPlatform(ctx, s, m)
+		p, read, err := openPlatform(ctx, s, m)
 		if err != nil {
 			return nil, err
 		}
-		v.Platforms = append(v.Platforms, p)
+		v.Platforms, v.documents = append(v.Platforms, p), append(v.documents, read...)
 		if documents += p.Manifest.Size + p.Config.Size; documents > maxDocuments {
 			return nil, fmt.Errorf("%w: manifests and configs have more than %d bytes", ErrMismatch, maxDocuments)
 		}
