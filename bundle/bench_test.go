@@ -141,7 +141,7 @@ func BenchmarkUnpack(b *testing.B) {
 				if !again {
 					to = filepath.Join(dir, fmt.Sprint(n))
 				}
-				if _, err := Unpack(b.Context(), v, to, UnpackOptions{Platform: linux}); err != nil {
+				if _, err := Unpack(b.Context(), alone(v), to, UnpackOptions{Platform: linux}); err != nil {
 					b.Fatal(err)
 				}
 			}

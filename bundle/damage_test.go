@@ -226,7 +226,7 @@ func TestCheckFindsForgery(t *testing.T) {
 			to := filepath.Join(t.TempDir(), "to")
 			v, err := Verify(t.Context(), f.store, "v1", VerifyOptions{})
 			if err == nil {
-				_, err = Unpack(t.Context(), v, to, UnpackOptions{Platform: linux})
+				_, err = Unpack(t.Context(), alone(v), to, UnpackOptions{Platform: linux})
 			}
 			if err == nil {
 				t.Error("unpack took it")

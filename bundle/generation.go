@@ -21,6 +21,7 @@ const (
 	genGo       = "go"
 	genMod      = "mod"
 	genDownload = "mod/cache/download/"
+	genBundles  = "bundles"
 	genRecord   = "bundle.json"
 	genState    = "state.json"
 	genEnv      = "env"
@@ -141,7 +142,7 @@ func (g *generation) read(name string) ([]byte, error) { return g.root.ReadFile(
 // A layerWriter writes the files of one layer and remembers them. It is for one goroutine.
 type layerWriter struct {
 	g      *generation
-	digest digest.Digest
+	digest digest.Digest // "": of what is made of all
 	state  stateLayer
 	name   string // of the file that is open
 }
@@ -149,6 +150,9 @@ type layerWriter struct {
 func (g *generation) layer(l proofLayer) *layerWriter {
 	return &layerWriter{g: g, digest: l.desc.Digest, state: layerState(l)}
 }
+
+// common is for what is made of all layers together.
+func (g *generation) common() *layerWriter { return &layerWriter{g: g} }
 
 // create begins a file, which close ends.
 func (w *layerWriter) create(name string, mode fs.FileMode) (*os.File, error) {
@@ -224,5 +228,9 @@ func (w *layerWriter) extract(m module.Version, zip string) error {
 func (w *layerWriter) done() {
 	w.g.mu.Lock()
 	defer w.g.mu.Unlock()
+	if w.digest == "" {
+		w.g.state.Common = w.state.Files
+		return
+	}
 	w.g.state.Layers[w.digest] = w.state
 }

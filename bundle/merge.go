@@ -67,6 +67,9 @@ func merge(parts []part) (*merged, error) {
 // describe sets what the record says beside the modules: the highest Go version, the narrowest scope,
 // every project.
 func (m *merged) describe(parts []part) {
+	if len(parts) == 0 {
+		return
+	}
 	r := m.record
 	scopes := []string{string(gomod.Build), string(gomod.Dev), string(gomod.All)}
 	r.Scope = slices.MinFunc(parts, func(a, b part) int {
@@ -103,9 +106,9 @@ func (m *merged) addGraphFiles(p part) {
 	}
 }
 
-// files returns the small files of the tree that are no module's of its own, by name in a graph
-// layer: those of a graph layer that had everything. contents has the modules with a zip.
-func (m *merged) files(contents map[string]moduleContent) (map[string][]byte, error) {
+// answers returns the small files of the tree that are neither a module's of its own nor the checksum
+// database's, by name in a graph layer. contents has the modules with a zip.
+func (m *merged) answers(contents map[string]moduleContent) (map[string][]byte, error) {
 	infos, mods := make(map[string][]byte), make(map[string][]byte)
 	for _, entry := range m.record.Modules {
 		name := entry.String()
@@ -115,14 +118,7 @@ func (m *merged) files(contents map[string]moduleContent) (map[string][]byte, er
 		}
 		infos[name], mods[name] = c.info, c.mod
 	}
-	files, err := graphFiles(m.record, infos, mods)
-	if err != nil {
-		return nil, err
-	}
-	for name, data := range m.sumdb {
-		files[name] = data
-	}
-	return files, nil
+	return graphFiles(m.record, infos, mods)
 }
 
 // conflict says what two bundles contradict each other in.

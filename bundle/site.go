@@ -99,13 +99,14 @@ func (s *Site) fill(m *merged, parts []part, previous *Site) error {
 			return err
 		}
 	}
-	files, err := m.files(contents)
+	answers, err := m.answers(contents)
 	if err != nil {
 		return err
 	}
-	for name, data := range files {
-		if rest, ok := strings.CutPrefix(name, downloadDir); ok {
-			s.files[rest] = smallFile(data, isImmutable(rest))
+	for _, files := range []map[string][]byte{answers, m.sumdb} {
+		for name, data := range files {
+			name = strings.TrimPrefix(name, downloadDir)
+			s.files[name] = smallFile(data, isImmutable(name))
 		}
 	}
 	return s.list(parts, layers)

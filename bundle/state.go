@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -13,10 +14,12 @@ import (
 // A state says which layers a generation was made of, and what their files looked like when
 // they had been proven, so that a later generation can link them if nobody touched them.
 type state struct {
-	Digest   digest.Digest                `json:"digest"` // of the bundle's index
+	Digest   digest.Digest                `json:"digest"` // of the first bundle's index
+	Bundles  []UnpackedBundle             `json:"bundles"`
 	Platform string                       `json:"platform"`
 	Extract  bool                         `json:"extract,omitempty"`
-	Layers   map[digest.Digest]stateLayer `json:"layers"` // the graph's has the settings as well
+	Layers   map[digest.Digest]stateLayer `json:"layers"` // but the graphs
+	Common   []stateFile                  `json:"common"` // what was made of all: answers, checksum database, settings, documents
 }
 
 // A stateLayer is a layer with what it was proven to be.
@@ -77,7 +80,10 @@ func (g *generation) untouched(files []stateFile) bool {
 // same says whether the current generation, which it names, has all that this one has.
 func (g *generation) same() (string, bool) {
 	b, s := &g.before, &g.state
-	if b.Digest != s.Digest || b.Platform != s.Platform || b.Extract != s.Extract || len(b.Layers) != len(s.Layers) {
+	if !sameBundles(b.Bundles, s.Bundles) || b.Platform != s.Platform || b.Extract != s.Extract || len(b.Layers) != len(s.Layers) {
+		return "", false
+	}
+	if len(b.Common) != len(s.Common) || !g.untouched(b.Common) {
 		return "", false
 	}
 	for d, l := range s.Layers {
@@ -93,4 +99,16 @@ func (g *generation) same() (string, bool) {
 		}
 	}
 	return path.Base(g.old), true
+}
+
+// sameBundles says whether two lists have the same bundles, in whatever order.
+func sameBundles(a, b []UnpackedBundle) bool {
+	digests := func(list []UnpackedBundle) (d []digest.Digest) {
+		for _, b := range list {
+			d = append(d, b.Digest)
+		}
+		slices.Sort(d)
+		return d
+	}
+	return slices.Equal(digests(a), digests(b))
 }

@@ -2,19 +2,18 @@ package bundle
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"path"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/mod/module"
 
 	"github.com/goferry/goferry/bundle/gomod"
-	"github.com/goferry/goferry/bundle/toolchain"
 	"github.com/goferry/goferry/oci"
 )
 
@@ -22,54 +21,103 @@ import (
 type UnpackOptions struct {
 	Platform gomod.Platform // zero means the host's
 	Extract  bool           // also make a module cache of extracted modules, to be shared read-only
+	Add      bool           // the bundles that the directory has now stay, together with the new ones
+	Warn     func(string)   // nil: not told; one line each
 }
 
 // Unpacked is what Unpack made.
 type Unpacked struct {
-	Digest     digest.Digest `json:"digest"` // of the bundle's index
-	Dir        string        `json:"dir"`    // absolute
-	Generation string        `json:"generation"`
-	GoVersion  string        `json:"goVersion,omitempty"`
-	Modules    int           `json:"modules"`
-	Linked     int           `json:"linked"`  // layers taken from the generation before, unread
-	Written    int64         `json:"written"` // bytes of layers that were read and written
+	Digest     digest.Digest    `json:"digest"`  // of the first bundle's index
+	Bundles    []UnpackedBundle `json:"bundles"` // all, those that stayed last
+	Dir        string           `json:"dir"`     // absolute
+	Generation string           `json:"generation"`
+	GoVersion  string           `json:"goVersion,omitempty"`
+	Modules    int              `json:"modules"`
+	Linked     int              `json:"linked"`  // layers taken from the generation before, unread
+	Written    int64            `json:"written"` // bytes of layers that were read and written
 
-	Record *Record  `json:"-"` // what the bundle says of itself
+	Record *Record  `json:"-"` // what the bundles say of themselves, taken together
 	GoEnv  []string `json:"-"` // the go command's environment to use Dir, as "NAME=value"
 }
 
-// Unpack proves the bundle for one platform and makes it usable below dir:
+// An UnpackedBundle is a bundle that a directory has.
+type UnpackedBundle struct {
+	Name   string        `json:"name"` // as it was called when it was unpacked
+	Digest digest.Digest `json:"digest"`
+}
+
+// Unpack proves bundles for one platform and makes them usable together below dir:
 //
-//	dir/current                  -> the newest generation
-//	dir/previous                 -> the one before it, for Rollback
-//	dir/generations/<name>/go    GOROOT, with a go.env that finds the modules
-//	dir/generations/<name>/mod   cache/download is a GOPROXY; with Extract mod is a GOMODCACHE
-//	dir/generations/<name>/env   to be sourced by a shell
+//	dir/current                      -> the newest generation
+//	dir/previous                     -> the one before it, for Rollback
+//	dir/generations/<name>/go        GOROOT, of the highest version, with a go.env that finds the modules
+//	dir/generations/<name>/mod       cache/download is a GOPROXY; with Extract mod is a GOMODCACHE
+//	dir/generations/<name>/env       to be sourced by a shell
+//	dir/generations/<name>/bundles   the bundles' documents, for Add: a layout without most of its blobs
 //
 // All is written below a name of its own and becomes current in one step, after every byte was
 // proven and is on the disk: whoever uses dir/current sees the old generation or the new one.
 // When anything fails dir is as it was. Layers that the current generation has, untouched, are
 // linked from it and not read again. One Unpack at a time works on a dir; others wait.
-func Unpack(ctx context.Context, v *Verified, dir string, opts UnpackOptions) (*Unpacked, error) {
+//
+// Bundles are merged, or refused, as [OpenSite] does it. A bundle of a directory is added to by its
+// digest: another bundle of the same name does not replace it.
+func Unpack(ctx context.Context, bundles []SiteBundle, dir string, opts UnpackOptions) (*Unpacked, error) {
 	if opts.Platform == (gomod.Platform{}) {
 		opts.Platform = gomod.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}
 	}
-	v = v.during("unpack")
-	p, err := v.platform(opts.Platform)
-	if err != nil {
-		return nil, err
+	if len(bundles) == 0 {
+		return nil, errors.New("unpack: no bundle")
+	}
+	if opts.Warn == nil {
+		opts.Warn = func(string) {}
+	}
+	u := &unpacker{opts: opts, contents: make(map[string]moduleContent)}
+	for _, b := range bundles {
+		if err := u.take(b); err != nil {
+			return nil, err
+		}
 	}
 	t, err := openTree(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
 	defer t.close()
-	u := &unpacker{v: v, p: p, tree: t, extract: opts.Extract, checker: &checker{v: v, contents: make(map[string]moduleContent)}}
-	u.result = Unpacked{Digest: v.Index.Digest, Dir: t.dir}
+	u.tree = t
+	u.result = Unpacked{Digest: u.bundles[0].Index.Digest, Dir: t.dir}
 	if err := u.run(ctx); err != nil {
 		return nil, err
 	}
 	return &u.result, nil
+}
+
+// unpacker is one run of Unpack.
+type unpacker struct {
+	opts    UnpackOptions
+	bundles []SiteBundle // of the one platform; those that stay last
+	kept    oci.Store    // of those that stay; nil: there are none
+	tree    *tree
+	layers  map[string]siteLayer // to be unpacked, by name
+	goroot  string               // name of the layer that becomes GOROOT
+
+	mu       sync.Mutex
+	contents map[string]moduleContent // by "path@version"
+	result   Unpacked
+}
+
+// take adds a bundle, if it is not there already.
+func (u *unpacker) take(b SiteBundle) error {
+	if slices.ContainsFunc(u.bundles, func(other SiteBundle) bool { return other.Index.Digest == b.Index.Digest }) {
+		return nil
+	}
+	v := b.during("unpack")
+	p, err := v.platform(u.opts.Platform)
+	if err != nil {
+		return fmt.Errorf("%s: %w", b.Name, err)
+	}
+	v.Platforms = []Platform{p}
+	u.bundles = append(u.bundles, SiteBundle{b.Name, v})
+	return nil
 }
 
 func (v *Verified) platform(want gomod.Platform) (Platform, error) {
@@ -81,199 +129,133 @@ func (v *Verified) platform(want gomod.Platform) (Platform, error) {
 	return Platform{}, fmt.Errorf("%w: the bundle has no platform %s, it has %s", oci.ErrNotFound, want, strings.Join(v.platforms(), ", "))
 }
 
-// unpacker is one run of Unpack.
-type unpacker struct {
-	v       *Verified
-	p       Platform
-	tree    *tree
-	extract bool
-	checker *checker
-	result  Unpacked
-}
-
 func (u *unpacker) run(ctx context.Context) error {
-	name := u.v.Index.Digest.Encoded()[:12] + "-" + u.p.OS + "-" + u.p.Arch
-	if u.extract {
-		name += "-extracted"
-	}
 	g, err := u.tree.stage()
 	if err != nil {
 		return err
 	}
 	defer g.discard()
+	if u.opts.Add && g.old != "" {
+		if err := u.stay(ctx, g); err != nil {
+			return err
+		}
+		defer u.kept.Close()
+	}
 	if err := u.fill(ctx, g); err != nil {
 		return err
+	}
+	for _, b := range u.bundles {
+		u.result.Bundles = append(u.result.Bundles, UnpackedBundle{b.Name, b.Index.Digest})
 	}
 	if current, same := g.same(); same {
 		u.result.Generation = current // and the one before it stays that for Rollback
 		return nil
 	}
-	u.result.Generation, err = u.tree.publish(g, name)
+	u.result.Generation, err = u.tree.publish(g, u.name())
 	return err
 }
 
-// fill writes everything of a generation. The graph, which has thousands of small files, is
-// read first and written beside the layers; it is held against them when all are there.
-func (u *unpacker) fill(ctx context.Context, g *generation) error {
-	graph := u.p.Layers[len(u.p.Layers)-1]
-	record, files, err := u.v.openGraph(ctx, u.p)
-	if err != nil {
-		return fmt.Errorf("unpack the module graph: %w", err)
+// name is that of the generation.
+func (u *unpacker) name() string {
+	var digests []string
+	for _, b := range u.bundles {
+		digests = append(digests, b.Index.Digest.Encoded())
 	}
-	w := g.layer(proofLayer{desc: graph})
-	layers := (&Verified{Platforms: []Platform{u.p}}).layers()
-	u.v.start(layers)
-	err = parallel(ctx, runtime.GOMAXPROCS(0), layers, func(ctx context.Context, l proofLayer) (err error) {
-		if l.desc.Digest == graph.Digest {
-			err = u.graphFiles(ctx, w, files)
-		} else {
-			err = u.layer(ctx, g, l)
-		}
-		if err != nil {
-			return fmt.Errorf("unpack %s: %w", layerName(l.desc), err)
-		}
-		u.v.report(Event{Stage: u.v.stage, Item: layerName(l.desc), Items: 1})
-		return nil
-	})
+	all := digests[0]
+	if len(digests) > 1 {
+		slices.Sort(digests)
+		all = digest.FromString(strings.Join(digests, " ")).Encoded()
+	}
+	name := all[:12] + "-" + u.opts.Platform.OS + "-" + u.opts.Platform.Arch
+	if u.opts.Extract {
+		name += "-extracted"
+	}
+	return name
+}
+
+// fill writes everything of a generation. The graphs, which have thousands of small files, are read
+// first; what contradicts itself in them is found before anything is written.
+func (u *unpacker) fill(ctx context.Context, g *generation) error {
+	parts, err := u.openGraphs(ctx)
 	if err != nil {
 		return err
 	}
-	if err := u.checker.checkGraph(record, files); err != nil {
-		return fmt.Errorf("unpack the module graph: %w", err)
+	m, err := merge(parts)
+	if err != nil {
+		return err
 	}
-	u.result.GoVersion, u.result.Record, u.result.GoEnv = record.GoVersion, record, u.tree.goEnv(record, u.extract)
-	g.state.Digest, g.state.Platform, g.state.Extract = u.v.Index.Digest, u.p.String(), u.extract
-	if err := u.tree.settings(w, record, u.extract); err != nil {
+	if err := u.checkHeads(g, m); err != nil {
+		return err
+	}
+	u.choose()
+	w := g.common()
+	if err := u.write(ctx, g, w, m); err != nil {
+		return err
+	}
+	for i, b := range u.bundles {
+		c := &checker{v: b.Verified, contents: u.contentsOf(b)}
+		if err := c.checkGraph(parts[i].record, parts[i].files); err != nil {
+			return fmt.Errorf("unpack the module graph of %s: %w", b.Name, err)
+		}
+	}
+	answers, err := m.answers(u.contents)
+	if err != nil {
+		return err
+	}
+	if err := u.smallFiles(ctx, w, answers); err != nil {
+		return err
+	}
+	u.result.GoVersion, u.result.Record, u.result.GoEnv = m.record.GoVersion, m.record, u.tree.goEnv(m.record, u.opts.Extract)
+	g.state.Digest, g.state.Platform, g.state.Extract = u.result.Digest, u.opts.Platform.String(), u.opts.Extract
+	if err := u.keep(g, w, parts); err != nil {
+		return err
+	}
+	if err := u.tree.settings(w, m.record, u.opts.Extract); err != nil {
 		return err
 	}
 	w.done()
 	return nil
 }
 
-// graphFiles writes what of the graph layer belongs into the GOPROXY tree.
-func (u *unpacker) graphFiles(ctx context.Context, w *layerWriter, files map[string][]byte) error {
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		rest, ok := strings.CutPrefix(name, downloadDir)
-		if !ok {
-			continue
+func (u *unpacker) openGraphs(ctx context.Context) ([]part, error) {
+	var parts []part
+	for _, b := range u.bundles {
+		record, files, err := b.openGraph(ctx, b.Platforms[0])
+		if err != nil {
+			return nil, fmt.Errorf("unpack the module graph of %s: %w", b.Name, err)
 		}
+		parts = append(parts, part{b.Name, record, files})
+	}
+	return parts, nil
+}
+
+// write writes the layers, and beside them the files of the checksum database.
+func (u *unpacker) write(ctx context.Context, g *generation, w *layerWriter, m *merged) error {
+	todo := slices.SortedFunc(maps.Values(u.layers), siteLayer.larger)
+	u.start(todo)
+	database := siteLayer{} // first, as it takes long
+	todo = slices.Insert(todo, 0, database)
+	return parallel(ctx, runtime.GOMAXPROCS(0), todo, func(ctx context.Context, l siteLayer) error {
+		if l.v == nil {
+			return u.smallFiles(ctx, w, m.sumdb)
+		}
+		if err := u.layer(ctx, g, l); err != nil {
+			return fmt.Errorf("unpack %s: %w", layerName(l.desc), err)
+		}
+		l.v.report(Event{Stage: l.v.stage, Item: layerName(l.desc), Items: 1})
+		return nil
+	})
+}
+
+// smallFiles writes files of graph layers that belong into the GOPROXY tree.
+func (u *unpacker) smallFiles(ctx context.Context, w *layerWriter, files map[string][]byte) error {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := w.write(genDownload+rest, files[name]); err != nil {
+		if err := w.write(path.Join(genDownload, strings.TrimPrefix(name, downloadDir)), files[name]); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// layer links or writes what one layer holds.
-func (u *unpacker) layer(ctx context.Context, g *generation, l proofLayer) error {
-	m, isModule := layerModule(l.desc)
-	isModule = isModule && layerKind(l.desc) == kindModule
-	if isModule {
-		u.checker.mu.Lock()
-		u.result.Modules++
-		u.checker.mu.Unlock()
-	}
-	if !isModule || u.extract == g.before.Extract {
-		linked, err := g.link(l)
-		if err != nil {
-			return err
-		}
-		if linked {
-			u.v.report(Event{Stage: u.v.stage, Bytes: l.desc.Size})
-			return u.linkedLayer(g, l, m, isModule)
-		}
-	}
-	var err error
-	w := g.layer(l)
-	if isModule {
-		err = u.module(ctx, w, l, m)
-	} else {
-		err = u.v.readToolchain(ctx, l, func(f toolchain.File, content io.Reader) error {
-			return u.toolchainFile(ctx, w, f, content)
-		})
-	}
-	if err != nil {
-		return err
-	}
-	w.done()
-	u.checker.mu.Lock()
-	u.result.Written += l.desc.Size
-	u.checker.mu.Unlock()
-	return nil
-}
-
-// linkedLayer remembers what the graph is checked against, for a layer that was not read.
-func (u *unpacker) linkedLayer(g *generation, l proofLayer, m module.Version, isModule bool) error {
-	var content moduleContent
-	if isModule {
-		for ext, data := range map[string]*[]byte{".info": &content.info, ".mod": &content.mod} {
-			name, err := moduleFile(m, ext)
-			if err != nil {
-				return err
-			}
-			if *data, err = g.read(genDownload + strings.TrimPrefix(name, downloadDir)); err != nil {
-				return err
-			}
-		}
-	}
-	u.checker.mu.Lock()
-	defer u.checker.mu.Unlock()
-	u.checker.contents[l.desc.Annotations[AnnotationModule]] = content
-	u.result.Linked++
-	return nil
-}
-
-func (u *unpacker) toolchainFile(ctx context.Context, w *layerWriter, f toolchain.File, content io.Reader) error {
-	if f.Name == "go.env" {
-		return nil // settings writes one of our own
-	}
-	file, err := w.create(path.Join(genGo, f.Name), f.Mode)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errVisit, err)
-	}
-	if _, err := copyAll(ctx, visitWriter{file}, content); err != nil {
-		file.Close()
-		return err
-	}
-	return w.close(file)
-}
-
-// module writes the three files of a module, the zip while it is proven.
-func (u *unpacker) module(ctx context.Context, w *layerWriter, l proofLayer, m module.Version) error {
-	name, err := moduleFile(m, "")
-	if err != nil {
-		return err
-	}
-	name = genDownload + strings.TrimPrefix(name, downloadDir)
-	zip, err := w.create(name+".zip", 0o644)
-	if err != nil {
-		return err
-	}
-	content, err := u.v.readModule(ctx, l.desc, zip)
-	if err != nil {
-		zip.Close()
-		return err
-	}
-	if err := w.close(zip); err != nil {
-		return err
-	}
-	if err := w.write(name+".info", content.info); err != nil {
-		return err
-	}
-	if err := w.write(name+".mod", content.mod); err != nil {
-		return err
-	}
-	u.checker.mu.Lock()
-	u.checker.contents[m.String()] = content
-	u.checker.mu.Unlock()
-	if !u.extract {
-		return nil
-	}
-	if err := w.write(name+".ziphash", []byte(l.desc.Annotations[AnnotationSum])); err != nil {
-		return err
-	}
-	return w.extract(m, name+".zip")
 }

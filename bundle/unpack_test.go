@@ -20,12 +20,15 @@ import (
 
 func unpackTest(t *testing.T, s oci.Store, dir string, extract bool) *Unpacked {
 	t.Helper()
-	u, err := Unpack(t.Context(), verifyTest(t, s), dir, UnpackOptions{Platform: linux, Extract: extract})
+	u, err := Unpack(t.Context(), alone(verifyTest(t, s)), dir, UnpackOptions{Platform: linux, Extract: extract})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return u
 }
+
+// alone is a bundle to be unpacked by itself.
+func alone(v *Verified) []SiteBundle { return []SiteBundle{{"bundle", v}} }
 
 // tree lists the files below dir with their modes.
 func treeOf(t *testing.T, dir string) []string {
@@ -57,7 +60,7 @@ func TestUnpack(t *testing.T) {
 	s, _ := packTest(t, captured(t), t.TempDir())
 	dir := filepath.Join(t.TempDir(), "some where") // with a space
 	unpackTest(t, s, dir, false)
-	got := treeOf(t, filepath.Join(dir, "current"))
+	got := slices.DeleteFunc(treeOf(t, filepath.Join(dir, "current")), func(s string) bool { return strings.HasPrefix(s[11:], "bundles/") })
 	const d = "mod/cache/download/example.com/"
 	want := []string{
 		"-rw-r--r-- bundle.json", "-rw-r--r-- env",
@@ -199,7 +202,7 @@ func TestUnpackDoesNotLinkRelabelled(t *testing.T) {
 			f.write(t)
 			v, err := Verify(t.Context(), f.store, "v1", VerifyOptions{})
 			if err == nil {
-				_, err = Unpack(t.Context(), v, dir, UnpackOptions{Platform: linux})
+				_, err = Unpack(t.Context(), alone(v), dir, UnpackOptions{Platform: linux})
 			}
 			if !errors.Is(err, ErrMismatch) {
 				t.Errorf("Unpack: %v, want ErrMismatch", err)
@@ -227,14 +230,14 @@ func TestUnpackFails(t *testing.T) {
 	dir := t.TempDir()
 	unpackTest(t, s, dir, false)
 	before := treeOf(t, dir)
-	_, err := Unpack(t.Context(), v2, dir, UnpackOptions{Platform: linux})
+	_, err := Unpack(t.Context(), alone(v2), dir, UnpackOptions{Platform: linux})
 	if !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), "example.com/tool@v1.0.0") {
 		t.Errorf("Unpack: %v, want ErrMismatch that names the module", err)
 	}
 	if after := treeOf(t, dir); !slices.Equal(before, after) {
 		t.Errorf("the directory changed:\n%s\nwas:\n%s", strings.Join(after, "\n"), strings.Join(before, "\n"))
 	}
-	if _, err := Unpack(t.Context(), v2, dir, UnpackOptions{Platform: gomod.Platform{OS: "plan9", Arch: "arm"}}); !errors.Is(err, oci.ErrNotFound) {
+	if _, err := Unpack(t.Context(), alone(v2), dir, UnpackOptions{Platform: gomod.Platform{OS: "plan9", Arch: "arm"}}); !errors.Is(err, oci.ErrNotFound) {
 		t.Errorf("unknown platform: %v", err)
 	}
 }
@@ -276,7 +279,7 @@ func TestUnpackInTheWay(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := treeOf(t, dir)
-			if _, err := Unpack(t.Context(), v, dir, UnpackOptions{Platform: linux}); err == nil || !strings.Contains(err.Error(), "in the way") {
+			if _, err := Unpack(t.Context(), alone(v), dir, UnpackOptions{Platform: linux}); err == nil || !strings.Contains(err.Error(), "in the way") {
 				t.Errorf("Unpack: %v, want an error that says what is in the way", err)
 			}
 			after := slices.DeleteFunc(treeOf(t, dir), func(s string) bool { return strings.HasSuffix(s, " .lock") && name != "the lock is a link" })
@@ -312,7 +315,7 @@ func TestUnpackWaits(t *testing.T) {
 	defer held.close()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if _, err := Unpack(ctx, v, dir, UnpackOptions{Platform: linux}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := Unpack(ctx, alone(v), dir, UnpackOptions{Platform: linux}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Unpack: %v, want %v", err, context.DeadlineExceeded)
 	}
 }
@@ -325,7 +328,7 @@ func TestUnpackAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 6 {
 		wg.Go(func() {
-			if _, err := Unpack(t.Context(), v, dir, UnpackOptions{Platform: linux}); err != nil {
+			if _, err := Unpack(t.Context(), alone(v), dir, UnpackOptions{Platform: linux}); err != nil {
 				t.Error(err)
 			}
 			if _, err := os.Stat(filepath.Join(dir, "current", "go", "bin", "go")); err != nil {

@@ -96,7 +96,8 @@ func Begin(ctx context.Context, v *bundle.Verified, opts Options) (r *Rehearsal,
 		}
 	}
 	platform := gomod.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}
-	if r.Bundle, err = bundle.Unpack(ctx, v, r.path(dirSite), bundle.UnpackOptions{Platform: platform}); err != nil {
+	bundles := []bundle.SiteBundle{{Name: v.Index.Digest.String(), Verified: v}}
+	if r.Bundle, err = bundle.Unpack(ctx, bundles, r.path(dirSite), bundle.UnpackOptions{Platform: platform}); err != nil {
 		return r, err
 	}
 	return r, r.isolate(ctx)

@@ -64,6 +64,9 @@ func serveModules(env *testscript.Env) error {
 
 	signer, verifier := sumdbKeys()
 	db := sumdb.NewTestServer(signer, func(path, version string) ([]byte, error) {
+		if path == grownPath {
+			return fmt.Appendf(nil, "%s %s h1:none=\n", path, version), nil
+		}
 		if strings.Contains(string(forged), path+" "+version) {
 			return goSum(proxy.URL, path, version, "/golang.org/toolchain/@v/v0.0.1-go1.26.0.linux-amd64.zip")
 		}
@@ -72,6 +75,7 @@ func serveModules(env *testscript.Env) error {
 	if err := fill(db, dir); err != nil {
 		return err
 	}
+	env.Values["world"].(*world).sumdb = db
 	handler, err := both(proxy.URL, sumdb.NewServer(db))
 	if err != nil {
 		return err
@@ -81,6 +85,18 @@ func serveModules(env *testscript.Env) error {
 	env.Setenv("GOPROXY", server.URL+"/mod")
 	env.Setenv("GOSUMDB", verifier)
 	return nil
+}
+
+// grownPath is the module path of records that nobody asks for.
+const grownPath = "grown.example"
+
+func growSumDB(ts *testscript.TestScript, neg bool, args []string) {
+	w := ts.Value("world").(*world)
+	w.grown++
+	for i := range 300 { // more than fit in a tile
+		_, err := w.sumdb.Lookup(context.Background(), module.Version{Path: grownPath, Version: fmt.Sprintf("v1.%d.%d", w.grown, i)})
+		ts.Check(err)
+	}
 }
 
 // both serves the proxy, and below it the checksum database, as proxies do.

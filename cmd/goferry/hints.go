@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -20,7 +21,10 @@ func hint(err error) string {
 	}
 	var unknownAuthority x509.UnknownAuthorityError
 	var noModule *gomod.ModuleError
+	var apart *bundle.UnconnectedError
 	switch {
+	case errors.As(err, &apart):
+		return fmt.Sprintf("pack the newer one again, with \"goferry pack --since %s\" and the flags it was packed with", apart.Older)
 	case errors.Is(err, gomod.ErrNoProject):
 		return "name the project with \"goferry pack -C DIR\", or modules without one with \"--module PATH@VERSION\""
 	case errors.Is(err, http.ErrSchemeMismatch):

@@ -60,14 +60,19 @@ func checkPassword(c *cli.Context, places []place) error {
 // open opens the store of the job's first place, and returns it with what the bundle is
 // called there. The caller closes it.
 func (j *job) open(ctx context.Context) (oci.Store, string, error) {
-	store, err := oci.Open(ctx, j.places[0].Reference, j.registry)
+	return j.openPlace(ctx, j.places[0])
+}
+
+// openPlace is open for any of the job's places.
+func (j *job) openPlace(ctx context.Context, p place) (oci.Store, string, error) {
+	store, err := oci.Open(ctx, p.Reference, j.registry)
 	if errors.Is(err, oci.ErrNotFound) {
-		return nil, "", withHint(err, "see whether the path is right; \"goferry pack -o %s\" makes a bundle there", j.places[0].text)
+		return nil, "", withHint(err, "see whether the path is right; \"goferry pack -o %s\" makes a bundle there", p.text)
 	}
 	if err != nil {
 		return nil, "", j.explain(err)
 	}
-	target, err := readTarget(ctx, store, j.places[0].Reference)
+	target, err := readTarget(ctx, store, p.Reference)
 	if err != nil {
 		store.Close()
 		return nil, "", j.explain(err)
@@ -88,7 +93,31 @@ func (j *job) create(ctx context.Context) (oci.Store, string, error) {
 
 // verify opens the bundle and settles what it is. The caller closes the store.
 func (j *job) verify(ctx context.Context, opts bundle.VerifyOptions) (*bundle.Verified, oci.Store, error) {
-	store, target, err := j.open(ctx)
+	return j.verifyPlace(ctx, j.places[0], opts)
+}
+
+// verifyAll is verify for all of the job's places. The caller calls the function that closes the stores.
+func (j *job) verifyAll(ctx context.Context, opts bundle.VerifyOptions) (bundles []bundle.SiteBundle, closeAll func(), err error) {
+	var stores []oci.Store
+	closeAll = func() {
+		for _, s := range stores {
+			s.Close()
+		}
+	}
+	for _, p := range j.places {
+		verified, store, err := j.verifyPlace(ctx, p, opts)
+		if err != nil {
+			closeAll()
+			return nil, nil, err
+		}
+		stores = append(stores, store)
+		bundles = append(bundles, bundle.SiteBundle{Name: p.text, Verified: verified})
+	}
+	return bundles, closeAll, nil
+}
+
+func (j *job) verifyPlace(ctx context.Context, p place, opts bundle.VerifyOptions) (*bundle.Verified, oci.Store, error) {
+	store, target, err := j.openPlace(ctx, p)
 	if err != nil {
 		return nil, nil, err
 	}

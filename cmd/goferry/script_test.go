@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/mod/sumdb"
 
 	"github.com/goferry/goferry/bundle"
 )
@@ -37,6 +38,7 @@ func TestMain(m *testing.M) {
 //	rmblob LAYOUT MODULE          remove the module's layer
 //	forgetag LAYOUT TAG JSON      replace the tag in index.json, where only JSON's rules are kept
 //	empty DIR                     there must be nothing in it
+//	growsumdb                     let the checksum database have records that nobody asks for
 //	serving ARG…                  start "goferry serve" and set $SERVER to its URL
 //	served CODE                   end it; it has to exit with the code
 //
@@ -63,6 +65,7 @@ func TestScript(t *testing.T) {
 			"rmblob":      removeBlob,
 			"forgetag":    forgeTag,
 			"empty":       empty,
+			"growsumdb":   growSumDB,
 			"serving":     serving,
 			"served":      served,
 		},
@@ -97,6 +100,8 @@ type world struct {
 	server     *background
 	stalled    chan struct{} // closed by the registry when it holds up a request
 	background *exec.Cmd
+	sumdb      *sumdb.TestServer
+	grown      int // how often
 }
 
 func goEnv(t *testing.T, name string) string {

@@ -12,16 +12,19 @@ import (
 func unpackCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "unpack",
-		Usage:     "verify a bundle and lay it out for the go command",
-		ArgsUsage: "REF DIR",
+		Usage:     "verify bundles and lay them out for the go command",
+		ArgsUsage: "REF… DIR",
 		Description: "goferry unpack oci:bundle /opt/go-offline\n" +
 			"goferry unpack --rollback /opt/go-offline\n\n" +
 			"DIR/current/go is the toolchain and DIR/current/mod/cache/download the modules; with\n" +
 			"\". DIR/current/env\" the go command uses both and no network. Every byte is verified before it\n" +
-			"is used. DIR/current is replaced at once or not at all; what it was before stays for --rollback.",
+			"is used. DIR/current is replaced at once or not at all; what it was before stays for --rollback.\n\n" +
+			"Several bundles are merged, and refused if they contradict each other. DIR then has what was\n" +
+			"named, and with --add what it had before as well.",
 		Flags: append([]cli.Flag{
 			&cli.StringSliceFlag{Name: "platform", Aliases: []string{"p"}, Usage: "unpack for `OS/ARCH` (default: this one)"},
 			&cli.BoolFlag{Name: "extract", Usage: "also make a read-only GOMODCACHE that many users can share"},
+			&cli.BoolFlag{Name: "add", Usage: "keep the bundles that DIR has now, together with the new ones"},
 			&cli.BoolFlag{Name: "rollback", Usage: "go back to what DIR had before the last unpack"},
 			formatFlag(), progressFlag(), quietFlag(),
 		}, registryFlags()...),
@@ -33,11 +36,11 @@ func unpack(c *cli.Context) error {
 	if c.Bool("rollback") {
 		return rollback(c)
 	}
-	args, err := arguments(c, "REF", "DIR")
+	refs, dir, err := unpackArguments(c)
 	if err != nil {
 		return err
 	}
-	opts := bundle.UnpackOptions{Platform: hostPlatform(), Extract: c.Bool("extract")}
+	opts := bundle.UnpackOptions{Platform: hostPlatform(), Extract: c.Bool("extract"), Add: c.Bool("add")}
 	only, err := platforms(c)
 	if err != nil {
 		return err
@@ -49,22 +52,37 @@ func unpack(c *cli.Context) error {
 	default:
 		return usagef("unpack: %d platforms: a directory is for one", len(only))
 	}
-	j, err := begin(c, args[0])
+	j, err := begin(c, refs...)
 	if err != nil {
 		return err
 	}
 	defer j.show.close()
-	verified, store, err := j.verify(c.Context, bundle.VerifyOptions{})
+	opts.Warn = func(text string) { tell(j.show, "warning", text) }
+	bundles, closeAll, err := j.verifyAll(c.Context, bundle.VerifyOptions{})
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	unpacked, err := bundle.Unpack(c.Context, verified, args[1], opts)
+	defer closeAll()
+	unpacked, err := bundle.Unpack(c.Context, bundles, dir, opts)
 	if err != nil {
 		return j.explain(err)
 	}
 	j.show.close()
 	return printUnpacked(c, unpacked)
+}
+
+// unpackArguments returns the references and the directory behind them.
+func unpackArguments(c *cli.Context) (refs []string, dir string, err error) {
+	names := []string{"REF"}
+	for range c.NArg() - 2 {
+		names = append(names, "REF")
+	}
+	args, err := arguments(c, append(names, "DIR")...)
+	if err != nil {
+		return nil, "", err
+	}
+	last := len(args) - 1
+	return args[:last], args[last], nil
 }
 
 func printUnpacked(c *cli.Context, u *bundle.Unpacked) error {
@@ -75,8 +93,12 @@ func printUnpacked(c *cli.Context, u *bundle.Unpacked) error {
 	if u.GoVersion != "" {
 		toolchain = u.GoVersion
 	}
+	of := ""
+	if n := len(u.Bundles); n > 1 {
+		of = fmt.Sprintf(", of %d bundles", n)
+	}
 	current := filepath.Join(u.Dir, "current")
-	_, err := fmt.Fprintf(c.App.Writer, "%s: %d modules, %s\n", current, u.Modules, printable(toolchain))
+	_, err := fmt.Fprintf(c.App.Writer, "%s: %d modules, %s%s\n", current, u.Modules, printable(toolchain), of)
 	if err == nil && !c.Bool("quiet") {
 		tell(c.App.ErrWriter, "hint", fmt.Sprintf("use it with \". %s\", or see \"goferry env %s\"", filepath.Join(current, "env"), u.Dir))
 	}

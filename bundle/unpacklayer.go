@@ -1,0 +1,174 @@
+package bundle
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"go/version"
+	"io"
+	"path"
+	"strings"
+
+	"golang.org/x/mod/module"
+
+	"github.com/goferry/goferry/bundle/toolchain"
+)
+
+// choose decides which layers are unpacked: each name once, and of the toolchains that are a GOROOT
+// the newest as such.
+func (u *unpacker) choose() {
+	newest := ""
+	for _, b := range u.bundles {
+		for _, l := range b.layers() {
+			if layerKind(l.desc) != kindToolchain {
+				continue
+			}
+			m, _ := layerModule(l.desc)
+			if v, _, _, err := toolchain.ParseVersion(m.Version); err == nil && version.Compare(v, newest) > 0 {
+				newest, u.goroot = v, layerName(l.desc)
+			}
+		}
+	}
+	u.layers = chooseLayers(u.bundles)
+}
+
+// larger sorts layers by size, the largest first.
+func (l siteLayer) larger(other siteLayer) int {
+	return cmp.Or(cmp.Compare(other.desc.Size, l.desc.Size), cmp.Compare(l.desc.Digest, other.desc.Digest))
+}
+
+// start reports how much there is to do.
+func (u *unpacker) start(layers []siteLayer) {
+	e := Event{Stage: "unpack", TotalItems: len(u.layers)}
+	for _, l := range layers {
+		e.TotalBytes += l.desc.Size
+	}
+	u.bundles[0].report(e)
+}
+
+// contentsOf returns what was read of the bundle's own modules. Where another layer was chosen that is
+// nothing: its .info file may be another one.
+func (u *unpacker) contentsOf(b SiteBundle) map[string]moduleContent {
+	contents := make(map[string]moduleContent)
+	for _, l := range b.layers() {
+		name := layerName(l.desc)
+		if c, ok := u.contents[name]; ok && u.layers[name].desc.Digest == l.desc.Digest {
+			contents[name] = c
+		}
+	}
+	return contents
+}
+
+// layer links or writes what one layer holds.
+func (u *unpacker) layer(ctx context.Context, g *generation, l siteLayer) error {
+	m, _ := layerModule(l.desc)
+	isModule := layerKind(l.desc) == kindModule
+	if isModule {
+		u.mu.Lock()
+		u.result.Modules++
+		u.mu.Unlock()
+	}
+	if !isModule || u.opts.Extract == g.before.Extract {
+		linked, err := g.link(l.proofLayer)
+		if err != nil {
+			return err
+		}
+		if linked {
+			l.v.report(Event{Stage: l.v.stage, Bytes: l.desc.Size})
+			return u.linkedLayer(g, l, m, isModule)
+		}
+	}
+	if u.kept != nil && l.v.store == u.kept {
+		return fmt.Errorf("%w: %s has been changed since it was unpacked: unpack its bundle again, with the others", ErrMismatch, u.tree.dir)
+	}
+	var err error
+	w := g.layer(l.proofLayer)
+	if isModule {
+		err = u.module(ctx, w, l, m)
+	} else {
+		err = l.v.readToolchain(ctx, l.proofLayer, func(f toolchain.File, content io.Reader) error {
+			return u.toolchainFile(ctx, w, f, content)
+		})
+	}
+	if err != nil {
+		return err
+	}
+	w.done()
+	u.mu.Lock()
+	u.result.Written += l.desc.Size
+	u.mu.Unlock()
+	return nil
+}
+
+// linkedLayer remembers what the graph is checked against, for a layer that was not read.
+func (u *unpacker) linkedLayer(g *generation, l siteLayer, m module.Version, isModule bool) error {
+	var content moduleContent
+	if isModule {
+		for ext, data := range map[string]*[]byte{".info": &content.info, ".mod": &content.mod} {
+			name, err := moduleFile(m, ext)
+			if err != nil {
+				return err
+			}
+			if *data, err = g.read(genDownload + strings.TrimPrefix(name, downloadDir)); err != nil {
+				return err
+			}
+		}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.contents[layerName(l.desc)] = content
+	u.result.Linked++
+	return nil
+}
+
+func (u *unpacker) toolchainFile(ctx context.Context, w *layerWriter, f toolchain.File, content io.Reader) error {
+	if f.Name == "go.env" {
+		return nil // settings writes one of our own
+	}
+	file, err := w.create(path.Join(genGo, f.Name), f.Mode)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errVisit, err)
+	}
+	if _, err := copyAll(ctx, visitWriter{file}, content); err != nil {
+		file.Close()
+		return err
+	}
+	return w.close(file)
+}
+
+// module writes the three files of a module, the zip while it is proven.
+func (u *unpacker) module(ctx context.Context, w *layerWriter, l siteLayer, m module.Version) error {
+	name, err := moduleFile(m, "")
+	if err != nil {
+		return err
+	}
+	name = genDownload + strings.TrimPrefix(name, downloadDir)
+	zip, err := w.create(name+".zip", 0o644)
+	if err != nil {
+		return err
+	}
+	content, err := l.v.readModule(ctx, l.desc, zip)
+	if err != nil {
+		zip.Close()
+		return err
+	}
+	if err := w.close(zip); err != nil {
+		return err
+	}
+	if err := w.write(name+".info", content.info); err != nil {
+		return err
+	}
+	if err := w.write(name+".mod", content.mod); err != nil {
+		return err
+	}
+	u.mu.Lock()
+	u.contents[m.String()] = content
+	u.mu.Unlock()
+	if !u.opts.Extract {
+		return nil
+	}
+	if err := w.write(name+".ziphash", []byte(l.desc.Annotations[AnnotationSum])); err != nil {
+		return err
+	}
+	return w.extract(m, name+".zip")
+}
