@@ -51,9 +51,10 @@
 // oras-go speaks with registries; this package gives it the transport: HTTPS unless plain HTTP is asked for, with no
 // fall-back from one to the other; ten redirects at most and none out of TLS; credentials for the host they are meant
 // for; requests repeated after what may pass (429, 5xx, a lost connection), also in the middle of an upload if its
-// source can be read again. No answer is waited for without end: lists have fifty pages at most, a document two
-// minutes, a blob a minute for each 60 KiB. What a registry says is quoted in errors, on one line, without the
-// secrets that were sent to it.
+// source can be read again. A blob that breaks off on its way here goes on where it was cut, as long as one of six
+// requests in a row brings a mebibyte of it. No answer is waited for without end: lists have fifty pages at most, a
+// document two minutes, a blob a minute for each 60 KiB. What a registry says is quoted in errors, on one line,
+// without the secrets that were sent to it.
 //
 // # Referrers
 //

@@ -66,7 +66,7 @@ func (r *repository) scope(ctx context.Context) context.Context {
 	return auth.AppendRepositoryScope(ctx, r.repo.Reference, r.actions...)
 }
 
-// Fetch returns the body of the response. If it breaks off, that is [ErrNetwork].
+// Fetch returns the body of the response. If it breaks off for good, that is [ErrNetwork].
 func (r *repository) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
 	if !validDigest(desc.Digest) {
 		return nil, malformed("malformed digest %q", desc.Digest)
@@ -75,7 +75,7 @@ func (r *repository) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.Rea
 	if err != nil {
 		return nil, r.explain(err)
 	}
-	return &download{ReadCloser: rc, cancelled: ctx.Err, repo: r, desc: desc}, nil
+	return r.newDownload(ctx, desc, rc), nil
 }
 
 // Exists asks with HEAD. A manifest that a policy of the registry hides is as good as not there: it is pushed again.

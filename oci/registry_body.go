@@ -2,7 +2,6 @@ package oci
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"sync"
 
@@ -75,22 +74,3 @@ func (b *uploadBody) Read(p []byte) (int, error) {
 
 // Close leaves the source to the caller of Push.
 func (b *uploadBody) Close() error { return nil }
-
-// download is the body of an answer. If it breaks off, the error names the blob.
-type download struct {
-	io.ReadCloser
-	cancelled func() error
-	repo      *repository
-	desc      ocispec.Descriptor
-}
-
-func (d *download) Read(p []byte) (int, error) {
-	n, err := d.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		if ctxErr := d.cancelled(); ctxErr != nil {
-			return n, ctxErr
-		}
-		err = mark(ErrNetwork, fmt.Errorf("%s: blob %s breaks off: %w", d.repo, d.desc.Digest, err))
-	}
-	return n, err
-}

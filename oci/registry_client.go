@@ -2,6 +2,7 @@ package oci
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -30,6 +31,7 @@ type client struct {
 	auth    *auth.Client
 	base    http.RoundTripper
 	secrets *secrets
+	wait    time.Duration // the first pause before something is tried again
 }
 
 func newClient(host string, opts Options) (*client, error) {
@@ -40,18 +42,14 @@ func newClient(host string, opts Options) (*client, error) {
 			return nil, err
 		}
 	}
-	c := &client{base: base, secrets: &secrets{}}
+	c := &client{base: base, secrets: &secrets{}, wait: cmp.Or(opts.RetryWait, 250*time.Millisecond)}
 	credential, err := newCredential(host, opts)
 	if err != nil {
 		return nil, err
 	}
-	wait := opts.RetryWait
-	if wait == 0 {
-		wait = 250 * time.Millisecond
-	}
 	c.auth = &auth.Client{
 		Client: &http.Client{
-			Transport:     &retry.Transport{Base: watch{base, c.secrets, newPatience(opts.StallTimeout)}, Policy: func() retry.Policy { return policy{wait} }},
+			Transport:     &retry.Transport{Base: watch{base, c.secrets, newPatience(opts.StallTimeout)}, Policy: func() retry.Policy { return policy{c.wait} }},
 			CheckRedirect: checkRedirect(opts.PlainHTTP),
 		},
 		Cache:      auth.NewCache(),

@@ -22,7 +22,7 @@ import (
 //	-tls                  with a certificate of its own authority, which is in $REGISTRY_CA
 //	-fail CODE            answer every request that would write with the code
 //	-stall                hold up every upload until the client goes away
-//	-cut                  break off in the middle of every blob that is fetched
+//	-cut                  break off in the middle of every blob that is fetched, and never send the rest
 //	-env NAME             set $NAME instead of $REGISTRY
 func memregistry(ts *testscript.TestScript, neg bool, args []string) {
 	flags := flag.NewFlagSet("memregistry", flag.ContinueOnError)
@@ -104,6 +104,10 @@ func cutBlobs(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, "/blobs/") {
 			next.ServeHTTP(w, r)
+			return
+		}
+		if r.Header.Get("Range") != "" {
+			w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
 			return
 		}
 		whole := httptest.NewRecorder()

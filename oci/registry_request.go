@@ -1,0 +1,32 @@
+package oci
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+
+	"oras.land/oras-go/v2/registry/remote/errcode"
+)
+
+// url is where the repository has what path names, for requests that oras-go does not make.
+func (r *repository) url(path string) string {
+	scheme := "https://"
+	if r.repo.PlainHTTP {
+		scheme = "http://"
+	}
+	return scheme + r.repo.Reference.Host() + "/v2/" + r.repo.Reference.Repository + "/" + path
+}
+
+// refusal makes an error of an answer and closes it.
+func (r *repository) refusal(resp *http.Response) error {
+	defer resp.Body.Close()
+	const longest = 8 << 10
+	said := struct {
+		Errors errcode.Errors `json:"errors"`
+	}{}
+	data, _ := io.ReadAll(io.LimitReader(resp.Body, longest))
+	json.Unmarshal(data, &said) // what is not the specification's JSON is left out
+	return r.client.explainResponse(&errcode.ErrorResponse{
+		Method: resp.Request.Method, URL: resp.Request.URL, StatusCode: resp.StatusCode, Errors: said.Errors,
+	})
+}
