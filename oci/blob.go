@@ -18,10 +18,14 @@ var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
 // copyBlob copies exactly the blob that desc names, or fails with [ErrDigest].
 // What dst has got by then is not to be used.
 func copyBlob(ctx context.Context, dst io.Writer, src io.Reader, desc ocispec.Descriptor) (int64, error) {
+	return copyVerified(dst, newVerifier(ctx.Err, src, desc))
+}
+
+func copyVerified(dst io.Writer, src *verifier) (int64, error) {
 	buf := buffers.Get().(*[256 << 10]byte)
 	defer buffers.Put(buf)
 	// The struct hides ReadFrom, which would bring a small buffer of its own.
-	return io.CopyBuffer(struct{ io.Writer }{dst}, newVerifier(ctx.Err, src, desc), buf[:])
+	return io.CopyBuffer(struct{ io.Writer }{dst}, src, buf[:])
 }
 
 // verifier reads a blob and hashes it on the way. It holds the last bytes back if they do not make the blob whole,

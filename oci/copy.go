@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
@@ -25,7 +24,8 @@ type CopyOptions struct {
 // tagged dstTag; "" only lists it by its digest. It returns the descriptor of what was copied.
 //
 // Blobs go first, then documents in the order in which they name each other, then tags, the one asked for last: at
-// no moment does dst have a tag of something incomplete. A copy that ends early leaves blobs, which the next finds.
+// no moment does dst have a tag of something incomplete. A copy that ends early leaves blobs, which the next finds,
+// and in a layout the part that has come of a large one out of a registry, with which the next goes on.
 // Every byte is verified once, on its way into dst. The order in which an archive is written depends on content only.
 func Copy(ctx context.Context, src Store, srcTarget string, dst Store, dstTag string, opts CopyOptions) (ocispec.Descriptor, error) {
 	if dstTag != "" && !tagPattern.MatchString(dstTag) {
@@ -39,28 +39,46 @@ func Copy(ctx context.Context, src Store, srcTarget string, dst Store, dstTag st
 	if err != nil {
 		return root, err
 	}
+	err = copyGraph(ctx, src, root, g, dst, dstTag, opts)
+	if l, ok := dst.(*layout); ok && (errors.Is(err, ErrNetwork) || ctx.Err() != nil) {
+		l.keep = true
+	}
+	return root, err
+}
+
+func copyGraph(ctx context.Context, src Store, root ocispec.Descriptor, g *Graph, dst Store, dstTag string, opts CopyOptions) error {
 	blobs := make([]Blob, len(g.Blobs))
 	for i, desc := range g.Blobs {
-		blobs[i] = Blob{desc, func(ctx context.Context) (io.ReadCloser, error) { return src.Fetch(ctx, desc) }}
+		blobs[i] = Blob{desc, func(ctx context.Context) (io.ReadCloser, error) { return fetchFor(ctx, dst, src, desc) }}
 	}
 	c := &copier{dst: dst, opts: opts}
 	if err := c.copyBlobs(ctx, blobs); err != nil {
-		return root, err
+		return err
 	}
 	for _, n := range g.Documents {
 		if err := c.copyDocument(ctx, n); err != nil {
-			return root, err
+			return err
 		}
 	}
 	for _, t := range g.Tags {
 		if err := dst.Tag(ctx, t.Descriptor, t.Tag); err != nil {
-			return root, err
+			return err
 		}
 	}
 	if dstTag == "" {
 		dstTag = string(root.Digest)
 	}
-	return root, dst.Tag(ctx, root, dstTag)
+	return dst.Tag(ctx, root, dstTag)
+}
+
+// fetchFor is src.Fetch, without a request for the start of a blob whose start dst has.
+func fetchFor(ctx context.Context, dst, src Store, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	if r, ok := src.(*repository); ok {
+		if l, ok := dst.(*layout); ok && l.hasPart(desc) {
+			return r.newDownload(ctx, desc, nil), nil
+		}
+	}
+	return src.Fetch(ctx, desc)
 }
 
 // A Blob is content that has a descriptor and can be read as often as it takes to send it.
@@ -200,42 +218,4 @@ func find(ctx context.Context, s Store, target string) (desc ocispec.Descriptor,
 		return ocispec.Descriptor{}, nil
 	}
 	return desc, err
-}
-
-// newMeter counts what is read. It is an [io.ReaderAt] if r is.
-func newMeter(r io.Reader, count func(int64)) io.Reader {
-	if count == nil {
-		return r
-	}
-	at, ok := r.(io.ReaderAt)
-	if !ok {
-		return &meter{r, count}
-	}
-	return &meterAt{meter: meter{r, count}, at: at}
-}
-
-type meter struct {
-	r     io.Reader
-	count func(int64)
-}
-
-func (m *meter) Read(p []byte) (int, error) {
-	n, err := m.r.Read(p)
-	m.count(int64(n))
-	return n, err
-}
-
-type meterAt struct {
-	meter
-	at  io.ReaderAt
-	top atomic.Int64 // what was read for the first time
-}
-
-func (m *meterAt) ReadAt(p []byte, off int64) (int, error) {
-	n, err := m.at.ReadAt(p, off)
-	end := off + int64(n)
-	if top := m.top.Load(); end > top && m.top.CompareAndSwap(top, end) {
-		m.count(end - top)
-	}
-	return n, err
 }

@@ -27,11 +27,13 @@ type layout struct {
 	root *os.Root
 
 	madeDir   bool // by this store, and removed again if nothing is tagged
-	made      bool // the same for the layout in it
+	made      bool // the same for the layout in it, unless keep
+	keep      bool // what was pushed, for the next attempt
 	lockFlags int  // os.O_CREATE while it is made
 
 	mu       sync.Mutex
 	staging  *staging                   // nil until the first write
+	parts    map[digest.Digest]string   // files with the beginning of a blob, which an earlier attempt left
 	proven   map[digest.Digest]int64    // size of blobs that this store has written or hashed
 	unsynced map[digest.Digest]struct{} // of these, the ones that may not be durable
 	pending  []referrer                 // pushed, and not yet in index.json
@@ -44,7 +46,10 @@ func newLayout(dir string) (*layout, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &layout{dir: dir, root: root, proven: map[digest.Digest]int64{}, unsynced: map[digest.Digest]struct{}{}}, nil
+	return &layout{
+		dir: dir, root: root,
+		parts: map[digest.Digest]string{}, proven: map[digest.Digest]int64{}, unsynced: map[digest.Digest]struct{}{},
+	}, nil
 }
 
 func openLayout(dir string) (*layout, error) {

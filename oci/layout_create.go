@@ -85,7 +85,8 @@ func (l *layout) fill(lockFile *os.File) error {
 	return lockFile.Sync()
 }
 
-// Close removes the temporary files, and the layout itself if this store made it and nothing is tagged in it.
+// Close removes the temporary files, and the layout itself if this store made it and nothing is tagged in it,
+// unless a copy into it was interrupted and what has arrived is to be kept.
 func (l *layout) Close() error {
 	l.mu.Lock()
 	st := l.staging
@@ -122,6 +123,9 @@ func (l *layout) unmake() {
 		return
 	}
 	if others, err := filepath.Glob(filepath.Join(l.dir, stagingPrefix+"*")); err != nil || len(others) > 0 {
+		return
+	}
+	if blobs, err := fs.ReadDir(l.root.FS(), blobDir); l.keep && (err != nil || len(blobs) > 0) {
 		return
 	}
 	l.root.RemoveAll("blobs")

@@ -24,7 +24,8 @@ const (
 
 // staging is where a process writes files before they get their names: a directory inside the layout, so that
 // a rename is enough, with a file in it that stays locked as long as the process lives. What a killed process
-// left is known by its free lock and by having nothing else than such files, and removed by the next writer.
+// left is known by its free lock and by having nothing else than such files. The next writer takes the parts of
+// blobs over, and removes the rest.
 type staging struct {
 	root *os.Root
 	name string
@@ -43,8 +44,9 @@ func (l *layout) stage(ctx context.Context, then func(lockFile *os.File) error) 
 	defer unlock(f)
 	l.mu.Lock()
 	if l.staging == nil {
-		sweep(l.root)
-		l.staging, err = newStaging(l.root)
+		if l.staging, err = newStaging(l.root); err == nil {
+			l.sweep()
+		}
 	}
 	l.mu.Unlock()
 	if err != nil {
@@ -96,15 +98,16 @@ func newStaging(root *os.Root) (*staging, error) {
 
 // sweep removes the staging directories of processes that are gone. It is called under the layout's lock,
 // so none is seen between its making and its locking.
-func sweep(root *os.Root) {
-	entries, err := fs.ReadDir(root.FS(), ".")
+func (l *layout) sweep() {
+	entries, err := fs.ReadDir(l.root.FS(), ".")
 	if err != nil {
 		return
 	}
 	for _, e := range entries {
 		random, ok := strings.CutPrefix(e.Name(), stagingPrefix)
-		if ok && isRandom(random) && e.IsDir() && abandoned(root, e.Name()) {
-			removeStaging(root, e.Name())
+		if ok && isRandom(random) && e.IsDir() && abandoned(l.root, e.Name()) {
+			l.adoptParts(e.Name())
+			removeStaging(l.root, e.Name(), false)
 		}
 	}
 }
@@ -133,26 +136,40 @@ func abandoned(root *os.Root, name string) bool {
 	return err == nil
 }
 
-// removeStaging removes a directory that has nothing but files of a staging.
-func removeStaging(root *os.Root, name string) {
+// removeStaging removes a directory that has nothing but files of a staging. If it is to keep parts of blobs and
+// there are any, they stay, with the lock beside them.
+func removeStaging(root *os.Root, name string, keepParts bool) {
 	entries, err := fs.ReadDir(root.FS(), name)
 	if err != nil {
 		return
 	}
+	parts := false
 	for _, e := range entries {
-		if _, err := strconv.ParseUint(e.Name(), 10, 64); err != nil && e.Name() != stagingLock || !e.Type().IsRegular() {
+		_, isPart := partOf(e.Name())
+		if !isPart && !isNumber(e.Name()) && e.Name() != stagingLock || !e.Type().IsRegular() {
 			return
 		}
+		parts = parts || isPart
 	}
 	for _, e := range entries {
-		root.Remove(path.Join(name, e.Name()))
+		if !keepParts || !parts || isNumber(e.Name()) {
+			root.Remove(path.Join(name, e.Name()))
+		}
 	}
-	root.Remove(name)
+	root.Remove(name) // only if it is empty
+}
+
+func isNumber(name string) bool {
+	_, err := strconv.ParseUint(name, 10, 64)
+	return err == nil
 }
 
 // create makes a new temporary file. It has the mode that the umask gives: there is no chmod, which FAT refuses.
-func (st *staging) create() (f *os.File, name string, err error) {
-	name = path.Join(st.name, fmt.Sprint(st.next.Add(1)))
+func (st *staging) create() (*os.File, string, error) { return st.createNamed(st.newName()) }
+
+func (st *staging) newName() string { return path.Join(st.name, fmt.Sprint(st.next.Add(1))) }
+
+func (st *staging) createNamed(name string) (f *os.File, _ string, err error) {
 	f, err = st.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	return f, name, local(err)
 }
@@ -193,5 +210,5 @@ func syncDir(root *os.Root, name string) error {
 
 func (st *staging) close() {
 	st.lock.Close() // Windows removes no open file
-	removeStaging(st.root, st.name)
+	removeStaging(st.root, st.name, true)
 }

@@ -36,6 +36,9 @@ func (l *layout) Push(ctx context.Context, desc ocispec.Descriptor, r io.Reader)
 	if l.isProven(desc) {
 		return nil
 	}
+	if s, ok := r.(skipper); ok && desc.Size > minPart {
+		return l.pushParts(ctx, desc, r, s)
+	}
 	w, err := l.ingest(ctx)
 	if err != nil {
 		return err

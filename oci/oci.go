@@ -28,7 +28,8 @@
 //   - index.json is read, changed and written under a lock between processes, and only then. What others put
 //     into it stays.
 //   - What a killed process left is known by its free lock and removed by the next writer, unless there is
-//     anything in it that is not ours.
+//     anything in it that is not ours. The part of a large blob out of a registry is taken over: it is hashed and the
+//     rest is asked for. It waits for a week.
 //   - Only reading writes nothing, so read-only media work.
 //
 // Only regular files are read, at most as many bytes as their descriptor says. Documents are at most 4 MiB of strict

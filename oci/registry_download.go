@@ -36,7 +36,8 @@ type download struct {
 	poor   int           // requests in a row that brought little
 }
 
-func (r *repository) newDownload(ctx context.Context, desc ocispec.Descriptor, body io.ReadCloser) *download {
+// newDownload makes a download of a body. Without one, the first read asks for it.
+func (r *repository) newDownload(ctx context.Context, desc ocispec.Descriptor, body io.ReadCloser) io.ReadCloser {
 	d := &download{repo: r, desc: desc, cancelled: ctx.Err, body: body}
 	if !isManifest(desc.MediaType) {
 		d.from = func(offset int64, wait time.Duration) (io.ReadCloser, error) {
