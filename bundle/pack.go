@@ -37,6 +37,10 @@ type PackOptions struct {
 	CacheDir string   // where proofs, downloads, captures and the checksum database's answers are kept; "" means nowhere
 	TreeHead []byte   // signed tree head of the checksum database to pack with; nil means the newest that is remembered
 
+	// BeforeTag is given the bundle as it was read back from the store. If it fails nothing is
+	// tagged, and Pack returns its error. Nil: the bundle is tagged as it is.
+	BeforeTag func(context.Context, *Verified) error
+
 	Created  time.Time    // zero: the bundle has no creation time
 	Progress func(Event)  // nil: not told
 	Warn     func(string) // nil: not told; one line each
@@ -189,11 +193,25 @@ func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
 	if err := p.put(ctx, index); err != nil {
 		return Packed{}, err
 	}
+	if err := p.beforeTag(ctx, index.desc); err != nil {
+		return Packed{}, err
+	}
 	if err := p.dst.Tag(ctx, index.desc, tag); err != nil {
 		return Packed{}, err
 	}
 	packed.Descriptor, packed.Bytes = index.desc, p.bytes
 	return packed, nil
+}
+
+func (p *packer) beforeTag(ctx context.Context, index ocispec.Descriptor) error {
+	if p.opts.BeforeTag == nil {
+		return nil
+	}
+	v, err := Verify(ctx, p.dst, index.Digest.String(), VerifyOptions{Progress: p.opts.Progress})
+	if err != nil {
+		return err
+	}
+	return p.opts.BeforeTag(ctx, v)
 }
 
 // platforms returns the platforms asked for, each once, sorted.
