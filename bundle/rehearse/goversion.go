@@ -26,24 +26,37 @@ func (r *Rehearsal) newerGo(dir string) string {
 
 // goLine returns the Go version in the nearest file with the name, in dir or above it.
 func goLine(dir, name string) string {
-	for {
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			if dir == filepath.Dir(dir) {
-				return ""
-			}
-			dir = filepath.Dir(dir)
-			continue
-		}
-		if name == "go.work" {
-			if f, err := modfile.ParseWork(name, data, nil); err == nil && f.Go != nil {
-				return f.Go.Version
-			}
-			return ""
-		}
-		if f, err := modfile.ParseLax(name, data, nil); err == nil && f.Go != nil {
+	file := nearest(dir, name)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	if name == "go.work" {
+		if f, err := modfile.ParseWork(file, data, nil); err == nil && f.Go != nil {
 			return f.Go.Version
 		}
 		return ""
+	}
+	if f, err := modfile.ParseLax(file, data, nil); err == nil && f.Go != nil {
+		return f.Go.Version
+	}
+	return ""
+}
+
+// nearest returns the file with the name in dir, or in the nearest directory above it, or "".
+func nearest(dir, name string) string {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	for {
+		file := filepath.Join(dir, name)
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
+			return file
+		}
+		if dir == filepath.Dir(dir) {
+			return ""
+		}
+		dir = filepath.Dir(dir)
 	}
 }

@@ -100,6 +100,10 @@ func Begin(ctx context.Context, v *bundle.Verified, opts Options) (r *Rehearsal,
 	if r.Bundle, err = bundle.Unpack(ctx, bundles, r.path(dirSite), bundle.UnpackOptions{Platform: platform}); err != nil {
 		return r, err
 	}
+	// A bundle without modules has no tree, and the go command is told so by whoever serves it.
+	if err := os.MkdirAll(r.download(), 0o700); err != nil {
+		return r, err
+	}
 	return r, r.isolate(ctx)
 }
 

@@ -3,9 +3,10 @@ package rehearse
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"iter"
+	"io/fs"
 	"os"
 	"strings"
 )
@@ -21,29 +22,39 @@ type Step struct {
 }
 
 // Standard runs what every project needs, for each main module of the project in dir: it builds and
-// vets, compiles the tests, and verifies and lists the modules. A step that failed does not keep the
-// others from being run. The project is as it was afterwards.
-func (r *Rehearsal) Standard(ctx context.Context, dir string) iter.Seq2[Step, error] {
-	return func(yield func(Step, error) bool) {
-		mains, failed, err := r.mainModules(ctx, dir)
-		if err != nil || failed != nil {
-			if failed == nil {
-				failed = new(Step)
+// vets, compiles the tests, and verifies and lists the modules. Each step is given to done when it is
+// over; one that failed does not keep the others from being run, an error of done does. The project is
+// as it was afterwards.
+func (r *Rehearsal) Standard(ctx context.Context, dir string, done func(Step) error) error {
+	// Of all that these commands do, only this is ever written into a project.
+	restore, err := preserve(nearest(dir, "go.work"), ".sum")
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.standard(ctx, dir, done), restore())
+}
+
+func (r *Rehearsal) standard(ctx context.Context, dir string, done func(Step) error) error {
+	mains, failed, err := r.mainModules(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if failed != nil {
+		return done(*failed)
+	}
+	for i, main := range mains {
+		for _, step := range r.steps(main, i == 0) {
+			if step.Skipped == "" {
+				if err := r.step(ctx, &step, nil); err != nil {
+					return err
+				}
 			}
-			yield(*failed, err)
-			return
-		}
-		for i, main := range mains {
-			for _, step := range r.steps(main, i == 0) {
-				if step.Skipped == "" {
-					err = r.step(ctx, &step)
-				}
-				if !yield(step, err) || err != nil {
-					return
-				}
+			if err := done(step); err != nil {
+				return err
 			}
 		}
 	}
+	return nil
 }
 
 // steps are the commands for a main module; the last ones are the same for all in a workspace.
@@ -74,7 +85,7 @@ func (r *Rehearsal) mainModules(ctx context.Context, dir string) (mains []Step, 
 	const format = "{{.Path}}\t{{.Dir}}"
 	var stdout bytes.Buffer
 	step := Step{Dir: dir, Args: []string{"go", "list", "-m", "-f", format}}
-	if err := r.stepTo(ctx, &step, &stdout); err != nil || !step.Result.OK() {
+	if err := r.step(ctx, &step, &stdout); err != nil || !step.Result.OK() {
 		return nil, &step, err
 	}
 	for line := range strings.Lines(stdout.String()) {
@@ -87,10 +98,8 @@ func (r *Rehearsal) mainModules(ctx context.Context, dir string) (mains []Step, 
 	return mains, nil, nil
 }
 
-func (r *Rehearsal) step(ctx context.Context, s *Step) error { return r.stepTo(ctx, s, nil) }
-
-// stepTo runs a step with its standard output to a writer, else with it where the errors go.
-func (r *Rehearsal) stepTo(ctx context.Context, s *Step, stdout io.Writer) (err error) {
+// step runs a step with its standard output to a writer; if that is nil, it goes where the errors go.
+func (r *Rehearsal) step(ctx context.Context, s *Step, stdout io.Writer) (err error) {
 	var said tail
 	c := Command{Dir: s.Dir, Args: s.Args, Stdout: stdout, Stderr: &said}
 	if stdout == nil {
@@ -100,6 +109,30 @@ func (r *Rehearsal) stepTo(ctx context.Context, s *Step, stdout io.Writer) (err 
 		s.Output = said.String()
 	}
 	return err
+}
+
+// preserve returns a function that makes the file with this name and extension what it is now, or
+// absent. Where there is no name it does nothing.
+func preserve(name, ext string) (restore func() error, err error) {
+	if name == "" {
+		return func() error { return nil }, nil
+	}
+	name += ext
+	before, err := os.ReadFile(name)
+	absent := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !absent {
+		return nil, err
+	}
+	return func() error {
+		after, err := os.ReadFile(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && absent, err == nil && !absent && bytes.Equal(before, after):
+			return nil
+		case absent:
+			return os.Remove(name)
+		}
+		return os.WriteFile(name, before, 0o644)
+	}, nil
 }
 
 // A tail keeps the end of what is written to it.

@@ -1,12 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 
 	"github.com/goferry/goferry/bundle"
@@ -78,99 +79,93 @@ func rehearseBundle(c *cli.Context) error {
 		return j.explain(err)
 	}
 	j.show.close()
-	run := rehearsalRun{c: c, r: r}
-	run.announce()
+	run := rehearsalRun{r: r, stderr: c.App.ErrWriter, quiet: c.Bool("quiet")}
+	run.announce(c.Bool("keep"))
 	if len(words) > 1 {
-		err = run.command(dirs[0], words[1:])
+		err = run.command(c, dirs[0], words[1:])
 	} else {
-		err = run.standard(dirs)
+		err = run.standard(c.Context, dirs, func(line string) error { return printStep(c, line) })
+	}
+	if err == nil && c.String("format") == "json" {
+		err = printJSON(c, run.result(c.Bool("keep")))
+	}
+	if err == nil {
+		err = run.failure()
 	}
 	return errors.Join(err, r.Close())
 }
 
+// printStep prints the line of a step, where text is asked for.
+func printStep(c *cli.Context, line string) error {
+	if c.String("format") == "json" {
+		return nil
+	}
+	_, err := fmt.Fprintln(c.App.Writer, printable(line))
+	return err
+}
+
 // A rehearsalRun is a rehearsal with what came of it until now.
 type rehearsalRun struct {
-	c        *cli.Context
-	r        *rehearse.Rehearsal
+	r      *rehearse.Rehearsal
+	stderr io.Writer
+	quiet  bool
+
 	commands []commandJSON
 	missing  []rehearse.Missing
 }
 
-// rehearsalJSON is what rehearse --format json prints.
-type rehearsalJSON struct {
-	Digest    digest.Digest      `json:"digest"`
-	GoVersion string             `json:"goVersion,omitempty"`
-	Isolation string             `json:"isolation"` // "namespaces" or "settings"
-	Dir       string             `json:"dir,omitempty"`
-	Commands  []commandJSON      `json:"commands"`
-	Missing   []rehearse.Missing `json:"missing"`
-}
-
-type commandJSON struct {
-	Dir      string   `json:"dir"`
-	Module   string   `json:"module,omitempty"`
-	Args     []string `json:"args"`
-	ExitCode int      `json:"exitCode"`
-	Signal   string   `json:"signal,omitempty"`
-	Skipped  string   `json:"skipped,omitempty"`
-}
-
-func (r *rehearsalRun) json() bool { return r.c.String("format") == "json" }
-
 // announce says what can surprise, and, unless that is too much, how it is done.
-func (r *rehearsalRun) announce() {
-	w := r.c.App.ErrWriter
+func (r *rehearsalRun) announce(keep bool) {
 	if r.r.Bundle.GoVersion == "" {
-		tell(w, "warning", "the bundle has no toolchain: the go command is the one in PATH")
+		tell(r.stderr, "warning", "the bundle has no toolchain: the go command is the one in PATH")
 	}
 	switch i := r.r.Isolation; {
 	case !i.Namespaces && i.Refused != nil:
-		tell(w, "warning", fmt.Sprintf("the network is kept away by settings alone, which not every program follows: namespaces are refused (%v)", i.Refused))
+		tell(r.stderr, "warning", fmt.Sprintf("the network is kept away by settings alone, which not every program follows: namespaces are refused (%v)", i.Refused))
 	case !i.Namespaces:
-		tell(w, "warning", "the network is kept away by settings alone, which not every program follows: namespaces are Linux's")
-	case !r.c.Bool("quiet"):
-		tell(w, "", "isolation: namespaces with no network but the loopback")
+		tell(r.stderr, "warning", "the network is kept away by settings alone, which not every program follows: namespaces are Linux's")
+	case !r.quiet:
+		tell(r.stderr, "", "isolation: namespaces with no network but the loopback")
 	}
-	if r.c.Bool("keep") {
-		tell(w, "", "directory: "+r.r.Dir)
+	if keep {
+		tell(r.stderr, "", "directory: "+r.r.Dir)
 	}
 }
 
 // command runs the user's command, whose output is the user's.
-func (r *rehearsalRun) command(dir string, args []string) error {
-	out := r.c.App.Writer
-	if r.json() {
-		out = r.c.App.ErrWriter
+func (r *rehearsalRun) command(c *cli.Context, dir string, args []string) error {
+	stdout := c.App.Writer
+	if c.String("format") == "json" {
+		stdout = c.App.ErrWriter
 	}
-	result, err := r.r.Run(r.c.Context, rehearse.Command{
-		Dir: dir, Args: args, Stdin: r.c.App.Reader, Stdout: out, Stderr: r.c.App.ErrWriter,
+	result, err := r.r.Run(c.Context, rehearse.Command{
+		Dir: dir, Args: args, Stdin: c.App.Reader, Stdout: stdout, Stderr: c.App.ErrWriter,
 	})
 	if err != nil {
 		return err
 	}
 	r.add(rehearse.Step{Dir: dir, Args: args, Result: result})
-	return r.conclude()
+	return nil
 }
 
-// standard runs the standard steps and prints a line for each.
-func (r *rehearsalRun) standard(dirs []string) error {
+// standard runs the standard steps and has a line printed for each.
+func (r *rehearsalRun) standard(ctx context.Context, dirs []string, print func(line string) error) error {
 	for _, dir := range dirs {
-		for step, err := range r.r.Standard(r.c.Context, dir) {
-			if err != nil {
+		err := r.r.Standard(ctx, dir, func(step rehearse.Step) error {
+			r.add(step)
+			if err := print(stepLine(step)); err != nil {
 				return err
 			}
-			r.add(step)
-			if !r.json() {
-				if _, err := fmt.Fprintln(r.c.App.Writer, printable(stepLine(step))); err != nil {
-					return err
-				}
-			}
 			for line := range strings.Lines(step.Output) {
-				tell(r.c.App.ErrWriter, "", "  "+strings.ReplaceAll(strings.TrimRight(line, "\r\n"), "\t", "    "))
+				tell(r.stderr, "", "  "+strings.ReplaceAll(strings.TrimRight(line, "\r\n"), "\t", "    "))
 			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
-	return r.conclude()
+	return nil
 }
 
 func stepLine(s rehearse.Step) string {

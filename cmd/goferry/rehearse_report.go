@@ -6,9 +6,30 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/goferry/goferry/bundle"
 	"github.com/goferry/goferry/bundle/rehearse"
 )
+
+// rehearsalJSON is what rehearse --format json prints.
+type rehearsalJSON struct {
+	Digest    digest.Digest      `json:"digest"`
+	GoVersion string             `json:"goVersion,omitempty"`
+	Isolation string             `json:"isolation"` // "namespaces" or "settings"
+	Dir       string             `json:"dir,omitempty"`
+	Commands  []commandJSON      `json:"commands"`
+	Missing   []rehearse.Missing `json:"missing"`
+}
+
+type commandJSON struct {
+	Dir      string   `json:"dir"`
+	Module   string   `json:"module,omitempty"`
+	Args     []string `json:"args"`
+	ExitCode int      `json:"exitCode"`
+	Signal   string   `json:"signal,omitempty"`
+	Skipped  string   `json:"skipped,omitempty"`
+}
 
 // miss adds what a command lacked, each thing once, with all of its files.
 func (r *rehearsalRun) miss(list []rehearse.Missing) {
@@ -24,22 +45,19 @@ func (r *rehearsalRun) miss(list []rehearse.Missing) {
 	}
 }
 
-// conclude prints the JSON, and returns the error that the commands' failures amount to.
-func (r *rehearsalRun) conclude() error {
-	var err error
-	if r.json() {
-		out := rehearsalJSON{
-			Digest: r.r.Bundle.Digest, GoVersion: r.r.Bundle.GoVersion, Isolation: r.r.Isolation.String(),
-			Commands: r.commands, Missing: slices.Concat([]rehearse.Missing{}, r.missing),
-		}
-		if r.c.Bool("keep") {
-			out.Dir = r.r.Dir
-		}
-		err = printJSON(r.c, out)
+// result is what came of it, for programs. The directory is named if it is kept.
+func (r *rehearsalRun) result(keep bool) rehearsalJSON {
+	out := rehearsalJSON{
+		Digest: r.r.Bundle.Digest, GoVersion: r.r.Bundle.GoVersion, Isolation: r.r.Isolation.String(),
+		Commands: r.commands, Missing: slices.Concat([]rehearse.Missing{}, r.missing),
 	}
-	return errors.Join(err, r.failure())
+	if keep {
+		out.Dir = r.r.Dir
+	}
+	return out
 }
 
+// failure returns the error that the failures of the commands amount to.
 func (r *rehearsalRun) failure() error {
 	var failed []error
 	for _, c := range r.commands {
