@@ -37,6 +37,7 @@ func packCommand() *cli.Command {
 			&cli.StringFlag{Name: "scope", Value: string(gomod.Dev), Usage: "how much of the module graph: `build|dev|all`"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `REF`: oci:DIR[:TAG], oci-archive:FILE[:TAG], HOST/REPO[:TAG]"},
 			&cli.StringFlag{Name: "tree-head", Usage: "use the signed tree head of the checksum database in `FILE`"},
+			&cli.BoolFlag{Name: "rehearse", Usage: "tag the bundle only if the project builds with it and no network, as \"goferry rehearse\" says"},
 			formatFlag(), progressFlag(), quietFlag(),
 		}, registryFlags()...),
 		Action: pack,
@@ -67,6 +68,7 @@ func pack(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	rehearsal := rehearseBeforeTag(c, j.show, &opts)
 	packed, err := bundle.Pack(c.Context, store, tag, opts)
 	if err := errors.Join(err, store.Close()); err != nil {
 		if errors.Is(err, bundle.ErrMismatch) {
@@ -75,16 +77,16 @@ func pack(c *cli.Context) error {
 		return j.explain(err)
 	}
 	j.show.close()
-	return printPacked(c, packed)
+	return printPacked(c, packed, rehearsal)
 }
 
-func printPacked(c *cli.Context, p bundle.Packed) error {
+func printPacked(c *cli.Context, p bundle.Packed, rehearsal *rehearsalJSON) error {
 	if !p.Runnable && !c.Bool("quiet") {
 		tell(c.App.ErrWriter, "", fmt.Sprintf("%d layers: written as an artifact of layers, not a runnable image (a runnable image has at most %d)",
 			p.Layers, bundle.MaxImageLayers))
 	}
 	if c.String("format") == "json" {
-		return printJSON(c, packedJSON{p.Descriptor.Digest, p.Descriptor.MediaType, p.Descriptor.Size, p.Runnable, p.Layers, p.Modules, p.Bytes})
+		return printJSON(c, packedJSON{p.Descriptor.Digest, p.Descriptor.MediaType, p.Descriptor.Size, p.Runnable, p.Layers, p.Modules, p.Bytes, rehearsal})
 	}
 	_, err := fmt.Fprintln(c.App.Writer, p.Descriptor.Digest)
 	return err
@@ -99,6 +101,8 @@ type packedJSON struct {
 	Layers    int           `json:"layers"`
 	Modules   int           `json:"modules"`
 	Bytes     int64         `json:"bytes"`
+
+	Rehearsal *rehearsalJSON `json:"rehearsal,omitempty"`
 }
 
 func packOptions(c *cli.Context) (bundle.PackOptions, error) {
@@ -130,6 +134,9 @@ func packOptions(c *cli.Context) (bundle.PackOptions, error) {
 		}
 	}
 	opts.CacheDir = cacheDir()
+	if c.Bool("rehearse") {
+		return opts, checkRehearsal(opts)
+	}
 	return opts, nil
 }
 
