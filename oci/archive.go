@@ -23,6 +23,7 @@ import (
 type archive struct {
 	path   string
 	file   *os.File
+	opened os.FileInfo    // as it was then; nil if the archive was created
 	writer *archiveWriter // nil if the archive was opened and not created
 
 	mu     sync.Mutex
@@ -60,6 +61,9 @@ func openArchive(path string) (*archive, error) {
 func readArchive(f *os.File, path string) (*archive, error) {
 	a := &archive{path: path, file: f, proven: map[digest.Digest]bool{}}
 	var err error
+	if a.opened, err = f.Stat(); err != nil {
+		return nil, err
+	}
 	if a.spans, err = scanArchive(f); err != nil {
 		return nil, err
 	}
@@ -170,6 +174,9 @@ func (a *archive) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCl
 	if !validDigest(desc.Digest) {
 		return nil, malformed("malformed digest %q", desc.Digest)
 	}
+	if err := a.checkUnchanged(); err != nil {
+		return nil, err
+	}
 	size, err := a.blobSize(desc.Digest)
 	if err != nil {
 		return nil, err
@@ -180,6 +187,18 @@ func (a *archive) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCl
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return section{io.NewSectionReader(a.file, a.spans[blobPath(desc.Digest)].offset, size)}, nil
+}
+
+// checkUnchanged refuses an archive that is written anew in place: its blobs are no longer where they were found.
+func (a *archive) checkUnchanged() error {
+	if a.opened == nil {
+		return nil
+	}
+	info, err := a.file.Stat()
+	if err == nil && (info.Size() != a.opened.Size() || !info.ModTime().Equal(a.opened.ModTime())) {
+		err = malformed("%s: it was changed since it was opened", a.path)
+	}
+	return err
 }
 
 func (a *archive) blobSize(d digest.Digest) (int64, error) {

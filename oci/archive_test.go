@@ -180,3 +180,33 @@ func TestArchiveReplacesFilesOnly(t *testing.T) {
 		})
 	}
 }
+
+// An archive that is written anew in place, not under a new name, is not read on: something else is where a blob was.
+func TestArchiveChangedInPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "archive.tar")
+	ref := Reference{Transport: TransportArchive, Path: path}
+	data := []byte("a blob")
+	desc := content.NewDescriptorFromBytes("application/octet-stream", data)
+	index := content.NewDescriptorFromBytes("application/vnd.oci.image.index.v1+json", []byte(emptyIndex))
+	s := mustDo(Create(t.Context(), ref, Options{}))
+	if err := errors.Join(s.Push(t.Context(), desc, bytes.NewReader(data)), s.Push(t.Context(), index, strings.NewReader(emptyIndex)),
+		s.Tag(t.Context(), index, "v1"), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s = mustDo(Open(t.Context(), ref, Options{}))
+	defer s.Close()
+	if rc, err := s.Fetch(t.Context(), desc); err != nil {
+		t.Fatal(err)
+	} else {
+		rc.Close()
+	}
+	if err := os.WriteFile(path, []byte("something else"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Fetch(t.Context(), desc); !errors.Is(err, ErrDigest) {
+		t.Errorf("Fetch = %v, want ErrDigest", err)
+	}
+	if _, _, err := s.(FileStore).OpenFile(t.Context(), desc); !errors.Is(err, ErrDigest) {
+		t.Errorf("OpenFile = %v, want ErrDigest", err)
+	}
+}
