@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -18,7 +19,7 @@ const (
 	graceful      = 10 * time.Second // that running requests have when the server ends
 )
 
-// Serve answers on the listener until ctx is done. Then it takes no more requests, gives those that are running
+// Serve answers on the listener, and renews what is served when the sources change, until ctx is done. Then it takes no more requests, gives those that are running
 // some seconds to end, and returns nil.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
@@ -28,6 +29,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          log.New(io.Discard, "", 0), // what clients do wrong is no error of ours
 	}
+	watching, stop := context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() { s.watch(watching) })
+	defer watcher.Wait()
+	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	select {

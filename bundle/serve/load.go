@@ -10,80 +10,112 @@ import (
 	"github.com/goferry/goferry/oci"
 )
 
-// load proves what the sources have now, and merges it. Nothing that is served changes.
-func (s *Server) load(ctx context.Context, previous *set) (*set, error) {
-	l := &loader{progress: s.opts.Progress, owner: make(map[string]string), seen: make(map[verifiedKey]bool)}
+// load makes drafts of all places, proves that they go together, and makes them what is served. If that fails, what is
+// served stays as it was.
+func (s *Server) load(ctx context.Context) error {
+	drafts, err := s.drafts(ctx)
+	if err != nil {
+		return err
+	}
+	next, err := s.prove(ctx, drafts)
+	if err != nil {
+		for _, d := range drafts {
+			d.store.release()
+		}
+		return err
+	}
+	for i, p := range s.places {
+		p.keep(drafts[i])
+	}
+	s.mu.Lock()
+	previous := s.current
+	s.current = next
+	s.mu.Unlock()
+	if previous != nil {
+		previous.release()
+	}
+	return nil
+}
+
+// drafts returns one for each place.
+func (s *Server) drafts(ctx context.Context) (drafts []draft, err error) {
+	defer func() {
+		if err != nil {
+			for _, d := range drafts {
+				d.store.release()
+			}
+		}
+	}()
 	for _, p := range s.places {
-		if err := p.open(ctx, s.opts.Registry); err != nil {
-			return nil, fmt.Errorf("%s: %w", p.Name, err)
+		open := p.renew
+		if p.store == nil {
+			open = p.begin
 		}
-		if err := l.place(ctx, p); err != nil {
-			return nil, err
+		d, err := open(ctx, s)
+		if err != nil {
+			return drafts, err
 		}
+		drafts = append(drafts, d)
+	}
+	return drafts, nil
+}
+
+// prove reads what has not been proven yet of the drafts, and merges all.
+func (s *Server) prove(ctx context.Context, drafts []draft) (*set, error) {
+	var entries []entry
+	for _, d := range drafts {
+		entries = append(entries, d.entries...)
+	}
+	if len(entries) == 0 {
+		return nil, fmt.Errorf("no bundle is left: %w", oci.ErrNotFound)
+	}
+	if err := checkNames(entries); err != nil {
+		return nil, err
 	}
 	opts := bundle.SiteOptions{Progress: s.opts.Progress}
 	var known *registry
-	if previous != nil {
-		opts.Previous, known = previous.site, previous.registry
+	if s.current != nil {
+		opts.Previous, known = s.current.site, s.current.registry
 	}
-	site, err := bundle.OpenSite(ctx, l.bundles, opts)
+	site, err := bundle.OpenSite(ctx, siteBundles(entries), opts)
 	if err != nil {
 		return nil, err
 	}
-	registry, err := openRegistry(ctx, l.served, known)
+	registry, err := openRegistry(ctx, entries, known)
 	if err != nil {
 		return nil, err
 	}
-	return newSet(site, registry, l.served), nil
+	return newSet(site, registry, entries), nil
 }
 
-// A loader collects the bundles of all places.
-type loader struct {
-	progress func(bundle.Event)
-	served   []served
-	bundles  []bundle.SiteBundle
-	owner    map[string]string // "repository:tag" to the bundle's name
-	seen     map[verifiedKey]bool
-}
-
-// A verifiedKey tells bundles apart: one may have several tags, and lie in several places.
-type verifiedKey struct {
-	store *sharedStore
-	index digest.Digest
-}
-
-func (l *loader) place(ctx context.Context, p *place) error {
-	targets, err := p.targets(ctx)
-	if err != nil {
-		return fmt.Errorf("%s: %w", p.Name, err)
-	}
-	if len(targets) == 0 {
-		return fmt.Errorf("%s: no bundle is there: %w", p.Name, oci.ErrNotFound)
-	}
-	for _, t := range targets {
-		if err := l.target(ctx, p, t); err != nil {
-			return err
+// checkNames refuses two bundles under one name of the registry.
+func checkNames(entries []entry) error {
+	owner := make(map[string]string)
+	for _, c := range entries {
+		if c.tag == "" {
+			continue
 		}
+		at := c.repository + ":" + c.tag
+		if other, taken := owner[at]; taken {
+			return fmt.Errorf("%w: %s and %s would both be /v2/%s; call one of them otherwise: NAME=%[3]s", oci.ErrUsage, other, c.name, at)
+		}
+		owner[at] = c.name
 	}
 	return nil
 }
 
-func (l *loader) target(ctx context.Context, p *place, t target) error {
-	if t.tag != "" {
-		at := p.repository + ":" + t.tag
-		if other, taken := l.owner[at]; taken {
-			return fmt.Errorf("%w: %s and %s would both be /v2/%s:%s; call one of them otherwise: NAME=%[3]s", oci.ErrUsage, other, t.name, p.repository, t.tag)
+// siteBundles are the bundles, each once: one may have several tags.
+func siteBundles(entries []entry) (bundles []bundle.SiteBundle) {
+	type key struct {
+		store *sharedStore
+		index digest.Digest
+	}
+	seen := make(map[key]bool)
+	for _, c := range entries {
+		if k := (key{c.store, c.index.Digest}); !seen[k] {
+			seen[k] = true
+			bundles = append(bundles, bundle.SiteBundle{Name: c.name, Verified: c.verified})
 		}
-		l.owner[at] = t.name
 	}
-	v, err := bundle.Verify(ctx, p.store.Store, t.ref, bundle.VerifyOptions{Progress: l.progress})
-	if err != nil {
-		return fmt.Errorf("%s: %w", t.name, err)
-	}
-	l.served = append(l.served, served{name: t.name, repository: p.repository, tag: t.tag, index: v.Index, platforms: v.Platforms, store: p.store})
-	if key := (verifiedKey{p.store, v.Index.Digest}); !l.seen[key] {
-		l.seen[key] = true
-		l.bundles = append(l.bundles, bundle.SiteBundle{Name: t.name, Verified: v})
-	}
-	return nil
+	return bundles
 }

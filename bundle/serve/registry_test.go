@@ -63,7 +63,7 @@ func TestRegistry(t *testing.T) {
 	_, dir := small(t)
 	refer(t, dir, "v1")
 	s := newServer(t, "oci:"+dir)
-	index := s.current.bundles[0].index
+	index := s.places[0].entries[0].index
 	url := start(t, s)
 	for _, test := range []struct {
 		name, method, path string
@@ -109,7 +109,7 @@ func TestRegistry(t *testing.T) {
 func TestRegistryBlobs(t *testing.T) {
 	s, _ := small(t)
 	url := start(t, s)
-	layer := s.current.bundles[0].platforms[0].Layers[0]
+	layer := s.places[0].entries[0].platforms[0].Layers[0]
 	at := "/v2/app/blobs/" + layer.Digest.String()
 	resp, body := ask(t, url, "GET", at)
 	if digest.FromString(body) != layer.Digest || resp.ContentLength != layer.Size || resp.Header.Get("Docker-Content-Digest") != layer.Digest.String() {
@@ -149,7 +149,7 @@ func TestRegistryCopy(t *testing.T) {
 	}
 	defer dst.Close()
 	desc, err := oci.Copy(t.Context(), src, "v1", dst, "v1", oci.CopyOptions{})
-	if err != nil || desc.Digest != first.current.bundles[0].index.Digest {
+	if err != nil || desc.Digest != first.places[0].entries[0].index.Digest {
 		t.Fatalf("Copy = %v, %v", desc.Digest, err)
 	}
 	v, err := bundle.Verify(t.Context(), dst, "v1", bundle.VerifyOptions{})

@@ -31,9 +31,9 @@ type blob struct {
 
 // openRegistry makes the registry of bundles that were proven. Of what refers to them it proves those blobs that
 // previous, which may be nil, does not have from the same store.
-func openRegistry(ctx context.Context, bundles []served, previous *registry) (*registry, error) {
+func openRegistry(ctx context.Context, entries []entry, previous *registry) (*registry, error) {
 	g := newRegistry()
-	for _, b := range bundles {
+	for _, b := range entries {
 		r := g.repositories[b.repository]
 		if r == nil {
 			r = &repository{
@@ -49,19 +49,15 @@ func openRegistry(ctx context.Context, bundles []served, previous *registry) (*r
 	return g, nil
 }
 
-func (r *repository) add(ctx context.Context, b served, previous *registry) error {
+func (r *repository) add(ctx context.Context, b entry, previous *registry) error {
 	if b.tag != "" {
 		r.tags[b.tag] = b.index.Digest
 	}
 	if _, ok := r.manifests[b.index.Digest]; ok {
 		return nil // under another tag
 	}
-	graph, err := oci.Walk(ctx, b.store.Store, b.index)
-	if err != nil {
-		return err
-	}
 	own := b.blobs()
-	for _, desc := range graph.Blobs {
+	for _, desc := range b.graph.Blobs {
 		if !own[desc.Digest] && !previous.has(desc, b.store) {
 			if err := prove(ctx, b.store, desc); err != nil {
 				return err
@@ -69,7 +65,7 @@ func (r *repository) add(ctx context.Context, b served, previous *registry) erro
 		}
 		r.blobs[desc.Digest] = blob{desc, b.store}
 	}
-	for _, n := range graph.Documents {
+	for _, n := range b.graph.Documents {
 		if _, ok := r.manifests[n.Descriptor.Digest]; ok {
 			continue
 		}
@@ -78,7 +74,7 @@ func (r *repository) add(ctx context.Context, b served, previous *registry) erro
 			r.referrers[subject] = append(r.referrers[subject], listed)
 		}
 	}
-	for _, t := range graph.Tags {
+	for _, t := range b.graph.Tags {
 		r.tags[t.Tag] = t.Descriptor.Digest
 	}
 	return nil

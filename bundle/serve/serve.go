@@ -27,6 +27,13 @@
 // which bundles were searched and which versions they have: the go command shows it to its user, and goes on to
 // the next proxy or the next candidate for a module's path.
 //
+// # What changes
+//
+// A new or replaced tag in a layout, another archive, a tag that moves in a registry: all that has not been proven of it
+// is, while the old state is served, and then the new one is, from one request to the next. A request keeps its state
+// to its end, files included. What does not verify, or does not go together with the rest, is told once, and the old
+// state stays. Of a place that is gone stays what is in memory; what is not is 503.
+//
 // # The registry
 //
 // A repository has what [oci.Copy] would take along for its bundles: manifests, which are in memory, blobs, referrers,
@@ -47,6 +54,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/goferry/goferry/bundle"
 	"github.com/goferry/goferry/oci"
@@ -57,12 +65,21 @@ type Options struct {
 	Sources  []Source
 	Registry oci.Options        // how to reach registries
 	Progress func(bundle.Event) // of the verification; nil: not told
+	Refresh  time.Duration      // how often a registry is asked whether a tag has moved; 0 is a minute
+
+	// What happens while the server runs, told one at a time. Each may be nil.
+	Renewed func(bundles []string) // the sources have changed, and this is served now
+	Failed  func(error)            // a source cannot be read or has changed to what cannot be served; told once
 }
 
 // A Server answers for the bundles of its sources.
 type Server struct {
 	opts   Options
 	places []*place
+
+	// Of the one goroutine that watches the places.
+	retry     time.Time // when a failed renewal is tried again; zero: none has failed
+	complaint string    // that was told last of renewing
 
 	mu      sync.Mutex
 	current *set
@@ -73,6 +90,9 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 	if len(opts.Sources) == 0 {
 		return nil, errors.New("serve: no bundle is named")
 	}
+	if opts.Refresh == 0 {
+		opts.Refresh = time.Minute
+	}
 	s := &Server{opts: opts}
 	for _, src := range opts.Sources {
 		p, err := newPlace(src)
@@ -81,12 +101,9 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 		}
 		s.places = append(s.places, p)
 	}
-	current, err := s.load(ctx, nil)
-	if err != nil {
-		s.closePlaces()
+	if err := s.load(ctx); err != nil {
 		return nil, err
 	}
-	s.current = current
 	return s, nil
 }
 
@@ -97,10 +114,6 @@ func (s *Server) Close() {
 	s.current = nil
 	s.mu.Unlock()
 	current.release()
-	s.closePlaces()
-}
-
-func (s *Server) closePlaces() {
 	for _, p := range s.places {
 		p.close()
 	}

@@ -27,7 +27,6 @@ func (b served) String() string { return fmt.Sprintf("%s (%.19s…)", b.name, b.
 type set struct {
 	site     *bundle.Site
 	registry *registry
-	bundles  []served
 	names    []string            // of bundles
 	versions map[string][]string // that are carried, by module path
 	modules  int
@@ -37,11 +36,11 @@ type set struct {
 }
 
 // newSet returns a set with one user.
-func newSet(site *bundle.Site, registry *registry, bundles []served) *set {
-	s := &set{site: site, registry: registry, bundles: bundles, versions: make(map[string][]string)}
+func newSet(site *bundle.Site, registry *registry, entries []entry) *set {
+	s := &set{site: site, registry: registry, versions: make(map[string][]string)}
 	s.users.Store(1)
 	known := make(map[*sharedStore]bool)
-	for _, b := range bundles {
+	for _, b := range entries {
 		s.names = append(s.names, b.String())
 		if !known[b.store] {
 			known[b.store] = true

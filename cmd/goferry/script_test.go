@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 //	empty DIR                     there must be nothing in it
 //	growsumdb                     let the checksum database have records that nobody asks for
 //	serving ARG…                  start "goferry serve" and set $SERVER to its URL
+//	logged PATTERN                wait until it has said so on stderr
 //	served CODE                   end it; it has to exit with the code
 //
 // The condition [root] says that permissions do not stop the user.
@@ -67,6 +68,7 @@ func TestScript(t *testing.T) {
 			"empty":       empty,
 			"growsumdb":   growSumDB,
 			"serving":     serving,
+			"logged":      logged,
 			"served":      served,
 		},
 	})

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -26,9 +27,11 @@ func serveCommand() *cli.Command {
 			"Everything is verified first. Then the go command finds modules, toolchains and the checksum\n" +
 			"database at the URL that is printed, and container engines find the bundles as images: as the\n" +
 			"repository that REF has, or is called as a file, or as NAME. Without a tag all bundles of a layout\n" +
-			"or archive are served. Ends with 0 when it is interrupted or terminated.",
+			"or archive are served, and what is added or replaced there, or moves in a registry, is verified\n" +
+			"and then served without a restart. Ends with 0 when it is interrupted or terminated.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8080", Usage: "serve on `HOST:PORT`; port 0 is any free one"},
+			&cli.DurationFlag{Name: "refresh", Value: time.Minute, Usage: "ask registries every `TIME` whether a tag has moved"},
 			formatFlag(), progressFlag(), quietFlag(),
 		}, registryFlags()...),
 		Action: serveBundles,
@@ -45,7 +48,14 @@ func serveBundles(c *cli.Context) error {
 		return err
 	}
 	defer j.show.close()
-	opts := serve.Options{Registry: j.registry, Progress: j.show.event}
+	opts := serve.Options{
+		Registry: j.registry, Progress: j.show.event, Refresh: c.Duration("refresh"),
+		Renewed: func(bundles []string) { tell(c.App.ErrWriter, "", "serving now "+strings.Join(bundles, ", ")) },
+		Failed:  func(err error) { report(c.App.ErrWriter, j.explain(err)) },
+	}
+	if opts.Refresh < time.Second {
+		return usagef("serve: --refresh %s is less than a second", opts.Refresh)
+	}
 	for i, p := range j.places {
 		opts.Sources = append(opts.Sources, serve.Source{Name: p.text, Repository: names[i], Reference: p.Reference})
 	}

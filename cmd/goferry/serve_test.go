@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -47,6 +49,21 @@ func serving(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("goferry serve %v: %v\n%s", args, err, ts.ReadFile("serve.log"))
 	}
 	ts.Setenv("SERVER", strings.TrimSuffix(line, "\n"))
+}
+
+// logged waits until serve.log has a line that matches.
+func logged(ts *testscript.TestScript, neg bool, args []string) {
+	pattern, err := regexp.Compile(args[0])
+	ts.Check(err)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(30 * time.Second); !pattern.MatchString(ts.ReadFile("serve.log")); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			ts.Fatalf("serve.log has no %q:\n%s", args[0], ts.ReadFile("serve.log"))
+		}
+	}
 }
 
 // served ends it, and holds the exit code.
