@@ -2,14 +2,19 @@ package oci
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 )
+
+// concurrency is how many blobs are in flight where nothing is said.
+const concurrency = 6
 
 // CopyOptions say how to copy. The functions may be nil, and are called from many goroutines.
 type CopyOptions struct {
@@ -23,8 +28,9 @@ type CopyOptions struct {
 // referrers API, the fallback tag or a layout's subjects tell, and cosign's .sig, .att and .sbom tags. Then it is
 // tagged dstTag; "" only lists it by its digest. It returns the descriptor of what was copied.
 //
-// Blobs go first, then documents in the order in which they name each other, then tags, the one asked for last: at
-// no moment does dst have a tag of something incomplete. A copy that ends early leaves blobs, which the next finds,
+// Blobs go first, then documents in the order in which they name each other, each with what refers to it right behind
+// it: Harbor wants a child to be signed before it gets the index. The tag asked for comes last: at no moment does dst
+// have a tag of something incomplete. A copy that ends early leaves blobs and signatures, which the next finds,
 // and in a layout the part that has come of a large one out of a registry, with which the next goes on.
 // Every byte is verified once, on its way into dst. The order in which an archive is written depends on content only.
 func Copy(ctx context.Context, src Store, srcTarget string, dst Store, dstTag string, opts CopyOptions) (ocispec.Descriptor, error) {
@@ -55,14 +61,18 @@ func copyGraph(ctx context.Context, src Store, root ocispec.Descriptor, g *Graph
 	if err := c.copyBlobs(ctx, blobs); err != nil {
 		return err
 	}
+	tags := map[digest.Digest][]string{}
+	for _, t := range g.Tags {
+		tags[t.Descriptor.Digest] = append(tags[t.Descriptor.Digest], t.Tag)
+	}
 	for _, n := range g.Documents {
 		if err := c.copyDocument(ctx, n); err != nil {
 			return err
 		}
-	}
-	for _, t := range g.Tags {
-		if err := dst.Tag(ctx, t.Descriptor, t.Tag); err != nil {
-			return err
+		for _, tag := range tags[n.Descriptor.Digest] {
+			if err := dst.Tag(ctx, n.Descriptor, tag); err != nil {
+				return err
+			}
 		}
 	}
 	if dstTag == "" {
@@ -103,10 +113,7 @@ func (c *copier) concurrency() int {
 	if _, ok := c.dst.(*archive); ok {
 		return 1
 	}
-	if c.opts.Concurrency > 0 {
-		return c.opts.Concurrency
-	}
-	return 6
+	return cmp.Or(c.opts.Concurrency, concurrency)
 }
 
 func (c *copier) copyBlobs(ctx context.Context, blobs []Blob) error {
@@ -205,17 +212,4 @@ func (c *copier) skipped(desc ocispec.Descriptor, err error) {
 	if err == nil && c.opts.OnSkipped != nil {
 		c.opts.OnSkipped(desc)
 	}
-}
-
-// find is Resolve, for what may well not be there: nothing found is no error.
-func find(ctx context.Context, s Store, target string) (desc ocispec.Descriptor, err error) {
-	if r, ok := s.(*repository); ok {
-		desc, err = r.lookup(ctx, target) // does not list tags for its error
-	} else {
-		desc, err = s.Resolve(ctx, target)
-	}
-	if errors.Is(err, ErrNotFound) {
-		return ocispec.Descriptor{}, nil
-	}
-	return desc, err
 }

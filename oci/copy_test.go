@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -29,7 +31,7 @@ func signedBundle(t testing.TB) (dir string, root ocispec.Descriptor) {
 	pushReferrer(t, s, bare(child), "on a child")
 	sig := pushBundle(t, s, "plan9/386") // any manifest will do
 	mustTag(t, s, sig, fallbackTag(root.Digest)+".sig")
-	mustTag(t, s, sig, fallbackTag(child.Digest)+".att")
+	mustTag(t, s, pushBundle(t, s, "plan9/arm"), fallbackTag(child.Digest)+".att")
 	mustTag(t, s, root, "v1")
 	mustClose(t, s)
 	return dir, root
@@ -46,8 +48,8 @@ func checkSigned(t testing.TB, s Store, root ocispec.Descriptor, tag string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(g.Documents) != 8 || len(g.Tags) != 2 {
-		t.Errorf("%d documents and %d cosign tags arrived, want 8 and 2", len(g.Documents), len(g.Tags))
+	if len(g.Documents) != 10 || len(g.Tags) != 2 {
+		t.Errorf("%d documents and %d cosign tags arrived, want 10 and 2", len(g.Documents), len(g.Tags))
 	}
 	for _, b := range g.Blobs {
 		rc, err := s.Fetch(ctx, b)
@@ -101,6 +103,42 @@ func TestCopyEverywhere(t *testing.T) {
 				mustClose(t, dst)
 			}
 		})
+	}
+}
+
+// TestCopyOrder holds that a registry gets what belongs to a child before the index that names the child, and the tag
+// that was asked for last.
+func TestCopyOrder(t *testing.T) {
+	dir, root := signedBundle(t)
+	src := mustOpen(t, dir)
+	defer src.Close()
+	children := manifestsOf(t, src, root)
+	var mu sync.Mutex
+	var puts []string
+	ref, opts := startRegistry(t, true, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, name, ok := strings.Cut(r.URL.Path, "/manifests/"); ok && r.Method == http.MethodPut {
+				mu.Lock()
+				puts = append(puts, name)
+				mu.Unlock()
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	dst := mustDo(Create(t.Context(), ref, opts))
+	defer dst.Close()
+	if _, err := Copy(t.Context(), src, "v1", dst, "v1", CopyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		string(children[0].Digest), fallbackTag(children[0].Digest) + ".att", string(root.Digest), SignatureTag(root.Digest), "v1",
+	}
+	var at []int
+	for _, name := range want {
+		at = append(at, slices.Index(puts, name))
+	}
+	if !slices.IsSorted(at) || at[0] < 0 || puts[len(puts)-1] != "v1" {
+		t.Errorf("put in the order %q, want among them %q", puts, want)
 	}
 }
 

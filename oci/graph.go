@@ -43,24 +43,34 @@ type Tagged struct {
 }
 
 // cosignSuffixes make the tags under which cosign keeps what belongs to sha256-<hex>.
-var cosignSuffixes = []string{".sig", ".att", ".sbom"}
+var cosignSuffixes = []string{cosignSignature, cosignAttestation, cosignSBOM}
 
 // Walk reads the documents of the graph below and above root. The result does not depend on timing, nor on the order in
 // which a registry lists referrers. Of blobs it reads none.
 func Walk(ctx context.Context, src Store, root ocispec.Descriptor) (*Graph, error) {
+	w := &walker{src: src, up: true, sizes: map[digest.Digest]int64{}}
+	return &w.Graph, w.walk(ctx, root)
+}
+
+// walkDown is Walk without what refers to root, or to a part of it.
+func walkDown(ctx context.Context, src Store, root ocispec.Descriptor) (*Graph, error) {
 	w := &walker{src: src, sizes: map[digest.Digest]int64{}}
-	if !isManifest(root.MediaType) {
-		return nil, malformed("%s is not a manifest but %q", root.Digest, root.MediaType)
-	}
-	err := w.visit(ctx, root, 0, true)
-	return &w.Graph, err
+	return &w.Graph, w.walk(ctx, root)
 }
 
 type walker struct {
 	Graph
 	src   Store
+	up    bool                    // referrers too
 	sizes map[digest.Digest]int64 // of all that was seen
 	bytes int64                   // of documents
+}
+
+func (w *walker) walk(ctx context.Context, root ocispec.Descriptor) error {
+	if !isManifest(root.MediaType) {
+		return malformed("%s is not a manifest but %q", root.Digest, root.MediaType)
+	}
+	return w.visit(ctx, root, 0, true)
 }
 
 // see reports whether desc is new. One digest cannot have two sizes.
@@ -105,6 +115,9 @@ func (w *walker) visit(ctx context.Context, desc ocispec.Descriptor, depth int, 
 		}
 	}
 	w.Documents = append(w.Documents, Node{bare(desc), data, doc.Subject != nil})
+	if !w.up {
+		return nil
+	}
 	return w.referrers(ctx, desc, depth, signable)
 }
 
@@ -127,7 +140,7 @@ func (w *walker) referrers(ctx context.Context, desc ocispec.Descriptor, depth i
 	if signable {
 		for i, suffix := range cosignSuffixes {
 			g.Go(func() (err error) {
-				signatures[i], err = find(groupCtx, w.src, fallbackTag(desc.Digest)+suffix)
+				signatures[i], err = Find(groupCtx, w.src, fallbackTag(desc.Digest)+suffix)
 				return err
 			})
 		}

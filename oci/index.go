@@ -23,8 +23,13 @@ const (
 
 	maxIndex = 8 << 20 // bytes of index.json: a layout may have many tags
 
-	// annotationKind is how cosign finds things in a layout.
+	// annotationKind is how cosign finds things in a layout: the value is kindPrefix and one of the words.
 	annotationKind = "kind"
+	kindPrefix     = "dev.cosignproject.cosign/"
+	kindIndex      = kindPrefix + "imageIndex"
+	kindImage      = kindPrefix + "image"
+	kindSignatures = kindPrefix + "sigs"
+	kindAttested   = kindPrefix + "atts"
 )
 
 // index is the index.json of a layout or an archive.
@@ -56,6 +61,7 @@ func parseIndex(data []byte) (*index, error) {
 			return nil, malformed("%s: malformed descriptor %q of %d bytes", indexFile, e.Digest, e.Size)
 		}
 	}
+	ix.nameSaved()
 	return ix, nil
 }
 
@@ -152,7 +158,7 @@ func (ix *index) resolve(ctx context.Context, s blobs, target string) (desc ocis
 func (ix *index) only() (ocispec.Descriptor, error) {
 	var found []ocispec.Descriptor
 	for _, e := range ix.Manifests {
-		if !strings.HasPrefix(tagOf(e), "sha256-") && !slices.ContainsFunc(found, sameDigest(e)) {
+		if !IsReferrerTag(tagOf(e)) && !slices.ContainsFunc(found, sameDigest(e)) {
 			found = append(found, e)
 		}
 	}
@@ -203,20 +209,40 @@ func (ix *index) set(desc ocispec.Descriptor, target string) {
 }
 
 func kindOf(desc ocispec.Descriptor, tag string) string {
-	const prefix = "dev.cosignproject.cosign/"
 	switch {
-	case strings.HasPrefix(tag, "sha256-") && strings.HasSuffix(tag, ".sig"):
-		return prefix + "sigs"
-	case strings.HasPrefix(tag, "sha256-") && strings.HasSuffix(tag, ".att"):
-		return prefix + "atts"
-	case strings.HasPrefix(tag, "sha256-"):
+	case IsReferrerTag(tag) && strings.HasSuffix(tag, cosignSignature):
+		return kindSignatures
+	case IsReferrerTag(tag) && strings.HasSuffix(tag, cosignAttestation):
+		return kindAttested
+	case IsReferrerTag(tag):
 		return ""
 	case desc.MediaType == ocispec.MediaTypeImageIndex:
-		return prefix + "imageIndex"
+		return kindIndex
 	case desc.MediaType == ocispec.MediaTypeImageManifest:
-		return prefix + "image"
+		return kindImage
 	}
 	return ""
+}
+
+// nameSaved gives tags to what "cosign save" lists by its kind alone: signatures and attestations are those of the
+// one image that is there.
+func (ix *index) nameSaved() {
+	kinds := map[string][]int{}
+	for i, e := range ix.Manifests {
+		if tagOf(e) == "" {
+			kinds[e.Annotations[annotationKind]] = append(kinds[e.Annotations[annotationKind]], i)
+		}
+	}
+	images := slices.Concat(kinds[kindIndex], kinds[kindImage])
+	if len(images) != 1 {
+		return
+	}
+	subject := ix.Manifests[images[0]].Digest
+	for kind, suffix := range map[string]string{kindSignatures: cosignSignature, kindAttested: cosignAttestation} {
+		if at := kinds[kind]; len(at) == 1 {
+			ix.Manifests[at[0]].Annotations[ocispec.AnnotationRefName] = fallbackTag(subject) + suffix
+		}
+	}
 }
 
 // sortDescriptors sorts by digest and drops what is there twice.

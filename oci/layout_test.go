@@ -453,3 +453,30 @@ func tree(t testing.TB, dir string) string {
 	}
 	return b.String()
 }
+
+// TestCosignSaved holds that signatures are found which "cosign save" lists by their kind alone.
+func TestCosignSaved(t *testing.T) {
+	dir := t.TempDir()
+	s := mustCreate(t, dir)
+	root := pushBundle(t, s, "linux/amd64")
+	sig := pushBundle(t, s, "plan9/386") // any manifest will do
+	mustTag(t, s, root, "v1")
+	mustTag(t, s, sig, SignatureTag(root.Digest))
+	mustClose(t, s)
+	ix := mustDo(parseIndex(mustDo(os.ReadFile(filepath.Join(dir, indexFile)))))
+	for _, e := range ix.Manifests {
+		delete(e.Annotations, "org.opencontainers.image.ref.name")
+	}
+	data := mustDo(json.Marshal(ix.Index))
+	if err := os.WriteFile(filepath.Join(dir, indexFile), data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, dir)
+	defer s.Close()
+	if got, err := s.Resolve(t.Context(), ""); err != nil || got.Digest != root.Digest {
+		t.Errorf("Resolve = %v, %v, want the one image", got, err)
+	}
+	if got, err := Find(t.Context(), s, SignatureTag(root.Digest)); err != nil || got.Digest != sig.Digest {
+		t.Errorf("Find = %v, %v, want its signatures", got, err)
+	}
+}

@@ -3,9 +3,11 @@ package oci
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -33,7 +35,35 @@ func referrerOf(desc ocispec.Descriptor, data []byte) (referrer, bool) {
 }
 
 // fallbackTag is the tag under which registries without a referrers API, and regctl in layouts, look for referrers.
-func fallbackTag(subject digest.Digest) string { return "sha256-" + subject.Encoded() }
+func fallbackTag(subject digest.Digest) string { return referrerPrefix + subject.Encoded() }
+
+const referrerPrefix = "sha256-"
+
+// IsReferrerTag says whether a tag is not a name that somebody gave, but leads to what refers to a manifest.
+func IsReferrerTag(tag string) bool { return strings.HasPrefix(tag, referrerPrefix) }
+
+// The ends of the tags under which cosign keeps what belongs to a manifest.
+const (
+	cosignSignature   = ".sig"
+	cosignAttestation = ".att"
+	cosignSBOM        = ".sbom"
+)
+
+// SignatureTag is the tag under which cosign keeps the signatures of subject that are not referrers.
+func SignatureTag(subject digest.Digest) string { return fallbackTag(subject) + cosignSignature }
+
+// Find is Resolve for what may well not be there, which is no error: the descriptor is then empty.
+func Find(ctx context.Context, s Store, target string) (desc ocispec.Descriptor, err error) {
+	if r, ok := s.(*repository); ok {
+		desc, err = r.lookup(ctx, target) // does not list tags for its error
+	} else {
+		desc, err = s.Resolve(ctx, target)
+	}
+	if errors.Is(err, ErrNotFound) {
+		return ocispec.Descriptor{}, nil
+	}
+	return desc, err
+}
 
 // predecessors are the entries whose subject is desc, and the members of its fallback tag.
 func (ix *index) predecessors(ctx context.Context, s content.Fetcher, desc ocispec.Descriptor) ([]ocispec.Descriptor, error) {
