@@ -81,6 +81,9 @@ func readTarget(ctx context.Context, store oci.Store, ref oci.Reference) (string
 		if err != nil {
 			return "", err
 		}
+		if oci.IsReferrerTag(tag) {
+			continue
+		}
 		if tags = append(tags, tag); len(tags) > 1 {
 			return defaultTag, nil
 		}
@@ -88,7 +91,7 @@ func readTarget(ctx context.Context, store oci.Store, ref oci.Reference) (string
 	if len(tags) == 1 {
 		return tags[0], nil
 	}
-	return defaultTag, nil
+	return "", nil // the store knows whether there is only one thing
 }
 
 // checkDestination refuses a place that cannot be written to.
