@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
@@ -33,41 +35,53 @@ func (g *goCommand) extraModule(ctx context.Context, m module.Version, s *set) (
 	return g.openExtra(found[0])
 }
 
-// openExtra reads the go.mod of a module in the scratch cache the way its
-// dependants do: without replace and exclude directives.
+// openExtra reads the .mod file of a module in the scratch cache the way its
+// dependants do. The go.mod of the zip does not count: it may be missing or
+// another one. A module that has none and requires nothing comes back without
+// file, since its imports could be anybody's.
 func (g *goCommand) openExtra(m module.Version) (mainModule, error) {
+	data, err := g.readCache(m, ".mod")
+	if err != nil {
+		return mainModule{}, err
+	}
+	f, err := modfile.ParseLax(m.String()+"/go.mod", data, nil)
+	if err != nil {
+		return mainModule{}, fmt.Errorf("capture: %w", err)
+	}
+	dropMainOnly(f.Syntax)
+	main := mainModule{name: m.String(), file: modfile.Format(f.Syntax)}
 	tree, err := escape(m, "@")
 	if err != nil {
 		return mainModule{}, err
 	}
 	// The go command does not walk into a main module that is a link.
-	dir, err := filepath.EvalSymlinks(g.path("mod", tree))
-	if err != nil {
+	if main.dir, err = filepath.EvalSymlinks(g.path("mod", tree)); err != nil {
 		return mainModule{}, fmt.Errorf("capture %s: %w", m, err)
 	}
-	data, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-	if errors.Is(err, fs.ErrNotExist) {
+	_, err = os.Stat(filepath.Join(main.dir, "go.mod"))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return main, err
+	}
+	if len(f.Require) == 0 {
 		return mainModule{}, nil
 	}
-	if err != nil {
-		return mainModule{}, fmt.Errorf("capture %s: %w", m, err)
-	}
-	f, err := modfile.Parse(m.String()+"/go.mod", data, nil)
-	if err != nil {
-		return mainModule{}, fmt.Errorf("capture: %w", err)
-	}
-	for _, r := range f.Replace {
-		f.DropReplace(r.Old.Path, r.Old.Version)
-	}
-	for _, e := range f.Exclude {
-		f.DropExclude(e.Mod.Path, e.Mod.Version)
-	}
-	f.Cleanup()
-	data, err = f.Format()
-	if err != nil {
-		return mainModule{}, fmt.Errorf("capture %s: %w", m, err)
-	}
-	return mainModule{name: m.String(), dir: dir, file: data}, nil
+	main.dir = g.path("bare", tree)
+	return main, writeNew(filepath.Join(main.dir, "go.mod"), main.file)
+}
+
+// dropMainOnly removes all that counts in a main module alone, or is not known
+// and passed over in a dependency.
+func dropMainOnly(f *modfile.FileSyntax) {
+	f.Stmt = slices.DeleteFunc(f.Stmt, func(x modfile.Expr) bool {
+		var verb string
+		switch x := x.(type) {
+		case *modfile.Line:
+			verb = x.Token[0]
+		case *modfile.LineBlock:
+			verb = strings.Join(x.Token, " ")
+		}
+		return !slices.Contains([]string{"module", "go", "require", "ignore"}, verb)
+	})
 }
 
 // escape returns path and version in the form they have in a module cache,

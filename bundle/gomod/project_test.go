@@ -94,6 +94,25 @@ func TestExtraModules(t *testing.T) {
 	}
 }
 
+// What dependants see of a module is its .mod file, and of that not all.
+func TestExtraModuleModFile(t *testing.T) {
+	for _, test := range []struct{ name, goMod, file string }{
+		{"zip without go.mod", "module example.com/m\n\nrequire example.com/b v1.0.0\n", "m.go"},
+		{"zip with another go.mod", "module example.com/m\n\nrequire example.com/b v1.0.0\n", "go.mod"},
+		{"lines for a main module", "module example.com/m\n\ngo 1.22\n\nreplace example.com/b v1.0.0 => ../b v1.0.0\n\nfrom tomorrow (\n\tx y\n)\n\nrequire example.com/b v1.0.0 // indirect\n", "go.mod"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(t, nil)
+			b.publish("example.com/m@v1.0.0", map[string]string{test.file: "package m\n"})
+			b.write("proxy/example.com/m/@v/v1.0.0.mod", test.goMod)
+			c := b.mustCapture(Options{Modules: []module.Version{{Path: "example.com/m", Version: "v1.0.0"}}})
+			if got := names(c.Modules); got != "b@v1.0.0 m@v1.0.0" {
+				t.Errorf("Modules = %s", got)
+			}
+		})
+	}
+}
+
 // "latest" is what the proxy says, not what the cache happens to have.
 func TestLatestNotFromCache(t *testing.T) {
 	b := newBench(t, app)
