@@ -42,12 +42,13 @@ func (e *ModuleError) Unwrap() error { return classify(e.Err) }
 // A CommandError says that the go command failed as a whole.
 type CommandError struct {
 	Args  []string // without "go"
-	Lines []string // the last lines it wrote to standard error
+	Lines []string // the last of what it wrote to standard error, a complaint each
 }
 
 // newCommandError keeps of the lines those that are likely to tell why.
 func newCommandError(args, lines []string) *CommandError {
 	const keep = 8
+	lines = complaints(lines)
 	if len(lines) > keep {
 		lines = lines[len(lines)-keep:]
 	}

@@ -124,3 +124,15 @@ func TestLineWriter(t *testing.T) {
 		t.Errorf("events %q, lines %q", events, w.lines)
 	}
 }
+
+func TestCommandErrorText(t *testing.T) {
+	err := newCommandError([]string{"mod", "tidy", "-modfile=x", "-e"}, []string{
+		"go: finding module for package example.com/x",
+		"go: example.com/a@v1.1.0 requires", "\texample.com/c@v1.1.0: parsing go.mod:", "\tmodule declares its path as: example.com/d",
+		"go: and another",
+	})
+	want := "go mod tidy -e: example.com/a@v1.1.0 requires example.com/c@v1.1.0: parsing go.mod: module declares its path as: example.com/d; go: and another"
+	if err.Error() != want {
+		t.Errorf("Error() = %q, want %q", err, want)
+	}
+}
