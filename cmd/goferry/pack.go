@@ -150,6 +150,8 @@ func checkPackWords(opts bundle.PackOptions) error {
 	for _, m := range opts.Modules {
 		if path, version, ok := strings.Cut(m, "@"); !ok || path == "" || version == "" {
 			return withHint(usagef("module %q has no version", m), "write PATH@VERSION, as in golang.org/x/mod@latest")
+		} else if path == "golang.org/toolchain" || path == "toolchain" || path == "go" {
+			return withHint(usagef("module %q is a toolchain", m), "write --toolchain VERSION --platform OS/ARCH, as in --toolchain 1.26.8 --platform linux/amd64")
 		}
 	}
 	return nil
