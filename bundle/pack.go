@@ -27,9 +27,10 @@ import (
 type PackOptions struct {
 	Dirs      []string         // project directories; may be empty
 	Modules   []string         // further modules, "path@version"
-	Toolchain string           // as in gomod.Options; "" means "auto"
 	Platforms []gomod.Platform // nil means the host's
 	Scope     gomod.Scope      // "" means gomod.Dev
+
+	Toolchains []string // as in gomod.Options: the first is GOROOT; none means "auto"
 
 	Env      []string // environment of the go command
 	Go       string   // the go command; "" means "go" from PATH
@@ -102,7 +103,7 @@ func capture(ctx context.Context, opts PackOptions, report func(Event)) (*gomod.
 		cacheDir = filepath.Join(opts.CacheDir, "gomod")
 	}
 	return gomod.Capture(ctx, gomod.Options{
-		Dirs: opts.Dirs, Modules: extra, Scope: opts.Scope, Toolchain: opts.Toolchain, Platforms: opts.Platforms,
+		Dirs: opts.Dirs, Modules: extra, Scope: opts.Scope, Toolchains: opts.Toolchains, Platforms: opts.Platforms,
 		Go: opts.Go, Env: opts.Env, TempDir: opts.TempDir, CacheDir: cacheDir, Warn: opts.Warn,
 		Progress: func(e gomod.Event) { report(Event{Stage: "capture", Item: e.Module, Items: 1, Bytes: e.Bytes}) },
 	})

@@ -15,7 +15,7 @@ func TestDownloadsKept(t *testing.T) {
 	b := newToolchainBench(t, app)
 	opts := Options{
 		Dirs: []string{b.dir("")}, CacheDir: filepath.Join(b.root, "kept"),
-		Toolchain: "go1.23.5", Platforms: []Platform{linux, darwin},
+		Toolchains: []string{"go1.23.5"}, Platforms: []Platform{linux, darwin},
 	}
 	fetched := b.mustCapture(opts)
 	for _, m := range append(fetched.Modules, fetched.Toolchains[0].Module) {

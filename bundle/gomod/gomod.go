@@ -103,8 +103,11 @@ type Options struct {
 	Dirs      []string         // project directories; none: no project
 	Modules   []module.Version // extra modules; Version may be a query such as "latest"
 	Scope     Scope            // "" means Dev
-	Toolchain string           // "auto", "none", "latest", "go1.26.8" or "1.26.8"; "" means auto
-	Platforms []Platform       // platforms to take the toolchain for
+	Platforms []Platform       // platforms to take the toolchains for
+
+	// Toolchains are "auto", "none", "latest", "go1.26.8" or "1.26.8", in any number; the
+	// first that comes to a version is Captured.GoVersion. None means "auto".
+	Toolchains []string
 
 	Go       string       // go command; "" means "go" from PATH
 	Env      []string     // environment of the go command, as os.Environ has it
@@ -126,9 +129,9 @@ type Event struct {
 type Captured struct {
 	Modules    []Module    // have a zip; sorted by path and version, no duplicates
 	GraphOnly  []Module    // have none: only version selection looks at them
-	Toolchains []Toolchain // one a platform, sorted by platform
+	Toolchains []Toolchain // each Go version for each platform: GoVersion first, then as asked for; sorted by platform
 	Projects   []Project   // the main modules, sorted by path
-	GoVersion  string      // what the toolchain choice came to, as "go1.26.8"; "" for none
+	GoVersion  string      // what the first toolchain asked for came to, as "go1.26.8"; "" for none
 	Env        GoEnv
 
 	sums   map[module.Version]string
@@ -192,8 +195,8 @@ func (o Options) withDefaults() Options {
 	if o.Scope == "" {
 		o.Scope = Dev
 	}
-	if o.Toolchain == "" {
-		o.Toolchain = "auto"
+	if len(o.Toolchains) == 0 {
+		o.Toolchains = []string{"auto"}
 	}
 	if o.Go == "" {
 		o.Go = "go"

@@ -45,7 +45,7 @@ const (
 func (g *goCommand) openMemory(opts Options, mains []mainModule, spaces []workspace) *memory {
 	m := &memory{g: g, opts: opts, mains: mains, spaces: spaces}
 	isQuery := func(m module.Version) bool { return module.CanonicalVersion(m.Version) != m.Version || m.Version == "" }
-	if opts.CacheDir == "" || opts.Toolchain == "latest" || slices.ContainsFunc(opts.Modules, isQuery) {
+	if opts.CacheDir == "" || slices.Contains(opts.Toolchains, "latest") || slices.ContainsFunc(opts.Modules, isQuery) {
 		return m
 	}
 	s, err := m.sources()
@@ -81,7 +81,10 @@ func (m *memory) sources() (*sources, error) {
 			return nil, err
 		}
 	}
-	s.add(string(m.opts.Scope), m.opts.Toolchain)
+	s.add(string(m.opts.Scope))
+	for _, v := range m.opts.Toolchains {
+		s.add("toolchain", v)
+	}
 	for _, p := range m.opts.Platforms {
 		s.add("platform", p.OS, p.Arch)
 	}

@@ -21,7 +21,7 @@ func remembering(t *testing.T, project map[string]string) (*bench, Options) {
 	b.age()
 	return b, Options{
 		Dirs: []string{b.dir("")}, CacheDir: filepath.Join(b.root, "kept"),
-		Toolchain: "auto", Platforms: []Platform{linux},
+		Toolchains: []string{"auto"}, Platforms: []Platform{linux},
 	}
 }
 
@@ -114,7 +114,7 @@ func TestMemoryUnsettled(t *testing.T) {
 		{"query", func(_ *bench, o *Options) {
 			o.Modules = []module.Version{{Path: "example.com/b", Version: "v1"}}
 		}},
-		{"latest toolchain", func(_ *bench, o *Options) { o.Toolchain = "latest" }},
+		{"latest toolchain", func(_ *bench, o *Options) { o.Toolchains = []string{"auto", "latest"} }},
 		{"untidy", func(b *bench, _ *Options) { b.write("project/z.go", "package app\n\nimport _ \"example.com/Tool\"\n") }},
 		{"a package that is nowhere", func(b *bench, _ *Options) { b.write("project/z.go", "package app\n\nimport _ \"example.com/app/z\"\n") }},
 		{"a module that is gone", func(b *bench, o *Options) {
@@ -156,7 +156,7 @@ func TestMemoryWarns(t *testing.T) {
 		"go.mod": "module example.com/app\n\ngo 1.20\n\nreplace example.com/x => ../x\n", "app.go": "package app\n",
 	})
 	b.age()
-	opts := Options{Dirs: []string{b.dir("")}, CacheDir: filepath.Join(b.root, "kept"), Toolchain: "auto"}
+	opts := Options{Dirs: []string{b.dir("")}, CacheDir: filepath.Join(b.root, "kept"), Toolchains: []string{"auto"}}
 	b.mustCapture(opts)
 	want := b.warnings
 	if c := b.mustCapture(opts); !fromMemory(c) || len(want) != 2 || !reflect.DeepEqual(b.warnings, want) {

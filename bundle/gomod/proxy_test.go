@@ -187,8 +187,8 @@ func (b *bench) capture(opts Options) (*Captured, error) {
 	if opts.TempDir == "" {
 		opts.TempDir = b.t.TempDir()
 	}
-	if opts.Toolchain == "" {
-		opts.Toolchain = "none"
+	if opts.Toolchains == nil {
+		opts.Toolchains = []string{"none"}
 	}
 	b.warnings = nil
 	opts.Warn = func(line string) { b.warnings = append(b.warnings, line) }

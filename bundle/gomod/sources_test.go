@@ -42,9 +42,10 @@ func TestMemoryKey(t *testing.T) {
 		{"go.mod of a replacement", func(b *bench, _ *Options) { b.write("project/lib/go.mod", "module example.com/lib\n\ngo 1.21\n") }, false},
 		{"go.work", func(b *bench, _ *Options) { b.write("project/go.work", "go 1.22\n\nuse .\n") }, false},
 		{"scope", func(_ *bench, o *Options) { o.Scope = Build }, false},
-		{"no toolchain", func(_ *bench, o *Options) { o.Toolchain = "none" }, false},
-		{"another toolchain", func(_ *bench, o *Options) { o.Toolchain = "go1.23.5" }, false},
-		{"another platform", func(_ *bench, o *Options) { o.Toolchain, o.Platforms = "go1.23.5", []Platform{darwin} }, false},
+		{"no toolchain", func(_ *bench, o *Options) { o.Toolchains = []string{"none"} }, false},
+		{"another toolchain", func(_ *bench, o *Options) { o.Toolchains = []string{"go1.23.5"} }, false},
+		{"a further toolchain", func(_ *bench, o *Options) { o.Toolchains = append(o.Toolchains, "go1.23.5") }, false},
+		{"another platform", func(_ *bench, o *Options) { o.Toolchains, o.Platforms = []string{"go1.23.5"}, []Platform{darwin} }, false},
 		{"an extra module", func(_ *bench, o *Options) {
 			o.Modules = []module.Version{{Path: "example.com/legacy", Version: "v1.0.0"}}
 		}, false},

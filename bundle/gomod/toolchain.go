@@ -15,39 +15,56 @@ import (
 
 const toolchainPath = "golang.org/toolchain"
 
-// captureToolchains decides on a Go version and fetches its distributions.
+// captureToolchains decides on the Go versions and fetches their distributions.
 func (g *goCommand) captureToolchains(ctx context.Context, s *set, c *Captured, opts Options) error {
-	var err error
-	c.GoVersion, err = g.chooseToolchain(ctx, s, opts)
-	if err != nil || c.GoVersion == "" {
+	versions, err := g.chooseToolchains(ctx, s, opts)
+	if err != nil || len(versions) == 0 {
 		return err
 	}
+	c.GoVersion = versions[0]
 	platforms := slices.Clone(opts.Platforms)
 	slices.SortFunc(platforms, func(a, b Platform) int { return strings.Compare(a.String(), b.String()) })
-	for _, p := range slices.Compact(platforms) {
-		t, err := g.fetchToolchain(ctx, c.GoVersion, p)
-		if err != nil {
-			return err
+	for _, v := range versions {
+		for _, p := range slices.Compact(platforms) {
+			t, err := g.fetchToolchain(ctx, v, p)
+			if err != nil {
+				return err
+			}
+			c.Toolchains = append(c.Toolchains, t)
+			g.progress(Event{Phase: "toolchain", Module: t.Module.Path + "@" + t.Module.Version, Bytes: t.Module.Size})
 		}
-		c.Toolchains = append(c.Toolchains, t)
-		g.progress(Event{Phase: "toolchain", Module: t.Module.Path + "@" + t.Module.Version, Bytes: t.Module.Size})
 	}
 	return nil
 }
 
-// chooseToolchain returns the Go version to carry, "" for none.
-func (g *goCommand) chooseToolchain(ctx context.Context, s *set, opts Options) (string, error) {
-	switch opts.Toolchain {
+// chooseToolchains returns the Go versions to carry, each once, in the order they were asked for.
+func (g *goCommand) chooseToolchains(ctx context.Context, s *set, opts Options) ([]string, error) {
+	var versions []string
+	for _, word := range opts.Toolchains {
+		v, err := g.chooseToolchain(ctx, s, word, opts.Platforms)
+		if err != nil {
+			return nil, err
+		}
+		if v != "" && !slices.Contains(versions, v) {
+			versions = append(versions, v)
+		}
+	}
+	return versions, nil
+}
+
+// chooseToolchain returns the Go version that a word of Options.Toolchains comes to, "" for none.
+func (g *goCommand) chooseToolchain(ctx context.Context, s *set, word string, platforms []Platform) (string, error) {
+	switch word {
 	case "none":
 		return "", nil
 	case "latest":
-		return g.latestToolchain(ctx, opts.Platforms)
+		return g.latestToolchain(ctx, platforms)
 	case "auto":
 		return g.projectToolchain(s), nil
 	}
-	v := "go" + strings.TrimPrefix(opts.Toolchain, "go")
+	v := "go" + strings.TrimPrefix(word, "go")
 	if !version.IsValid(v) {
-		return "", fmt.Errorf("%w: %q is not a Go version such as go1.26.8", ErrUnknownToolchain, opts.Toolchain)
+		return "", fmt.Errorf("%w: %q is not a Go version such as go1.26.8", ErrUnknownToolchain, word)
 	}
 	return v, nil
 }

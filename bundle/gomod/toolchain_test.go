@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,9 +54,9 @@ func TestToolchainChoice(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := newToolchainBench(t, test.project)
-			opts := Options{Toolchain: test.toolchain, Modules: test.modules, Platforms: []Platform{linux}}
-			if opts.Toolchain == "" {
-				opts.Toolchain = "auto"
+			opts := Options{Toolchains: []string{}, Modules: test.modules, Platforms: []Platform{linux}}
+			if test.toolchain != "" {
+				opts.Toolchains = []string{test.toolchain}
 			}
 			if test.project != nil {
 				opts.Dirs = []string{b.dir("")}
@@ -79,7 +80,7 @@ func TestToolchainChoice(t *testing.T) {
 
 func TestToolchainBefore121(t *testing.T) {
 	b := newToolchainBench(t, map[string]string{"go.mod": "module example.com/app\n\ngo 1.20\n", "app.go": "package app\n"})
-	c := b.mustCapture(Options{Dirs: []string{b.dir("")}, Toolchain: "auto"})
+	c := b.mustCapture(Options{Dirs: []string{b.dir("")}, Toolchains: []string{"auto"}})
 	if c.GoVersion != c.Env.GOVERSION || !b.warned("go1.21", c.GoVersion) {
 		t.Errorf("GoVersion = %q, warnings %q", c.GoVersion, b.warnings)
 	}
@@ -99,10 +100,28 @@ func TestToolchainUnknown(t *testing.T) {
 		{"../go1.26.8", linux, "not a Go version"},
 		{"go1.26.8", Platform{"../x", "y"}, "../x"},
 	} {
-		_, err := b.capture(Options{Toolchain: test.toolchain, Platforms: []Platform{test.platform}})
+		_, err := b.capture(Options{Toolchains: []string{test.toolchain}, Platforms: []Platform{test.platform}})
 		if !errors.Is(err, ErrUnknownToolchain) || !strings.Contains(err.Error(), test.words) {
 			t.Errorf("Capture of %s for %s: %v, want %q in it", test.toolchain, test.platform, err, test.words)
 		}
+	}
+}
+
+// Several Go versions are each taken once for each platform; the first is the project's own.
+func TestSeveralToolchains(t *testing.T) {
+	b := newToolchainBench(t, map[string]string{"go.mod": "module example.com/app\n\ngo 1.23.5\n"})
+	b.publishToolchain(toolchainVersion("go1.22.0", darwin))
+	c := b.mustCapture(Options{
+		Dirs: []string{b.dir("")}, Platforms: []Platform{linux, darwin},
+		Toolchains: []string{"none", "auto", "1.22.0", "go1.23.5", "go1.22.0"},
+	})
+	var got []string
+	for _, tc := range c.Toolchains {
+		got = append(got, tc.Version+" "+tc.Platform.String())
+	}
+	want := []string{"go1.23.5 darwin/arm64", "go1.23.5 linux/amd64", "go1.22.0 darwin/arm64", "go1.22.0 linux/amd64"}
+	if c.GoVersion != "go1.23.5" || !slices.Equal(got, want) {
+		t.Errorf("GoVersion = %s, Toolchains = %q, want %q", c.GoVersion, got, want)
 	}
 }
 
@@ -110,7 +129,7 @@ func TestToolchainUnknown(t *testing.T) {
 // that was fetched is.
 func TestToolchainFromCache(t *testing.T) {
 	b := newToolchainBench(t, nil)
-	opts := Options{Toolchain: "go1.23.5", Platforms: []Platform{linux, darwin, linux}}
+	opts := Options{Toolchains: []string{"go1.23.5"}, Platforms: []Platform{linux, darwin, linux}}
 	fetched := b.mustCapture(opts)
 	b.write("project/go.mod", "module example.com/app\n")
 	for _, p := range []Platform{linux, darwin} {

@@ -68,7 +68,7 @@ func (w *world) pack(t testing.TB, dir, tag string, modules ...string) {
 	}
 	defer store.Close()
 	_, err = bundle.Pack(t.Context(), store, tag, bundle.PackOptions{
-		Modules: modules, Toolchain: "none", Platforms: []gomod.Platform{{OS: "linux", Arch: "amd64"}},
+		Modules: modules, Toolchains: []string{"none"}, Platforms: []gomod.Platform{{OS: "linux", Arch: "amd64"}},
 		Env: append(w.env, "GOPROXY="+proxy.URL),
 	})
 	if err != nil {
