@@ -55,7 +55,7 @@ func benchModules(b *testing.B, n int) []gomod.Module {
 
 func benchCapture(b *testing.B) (*gomod.Captured, int64) {
 	c := &gomod.Captured{Modules: benchModules(b, 60), Env: gomod.GoEnv{GOSUMDB: "off"}}
-	c.Toolchains = []gomod.Toolchain{testToolchain(b, b.TempDir(), linux)}
+	c.Toolchains = []gomod.Toolchain{testToolchain(b, b.TempDir(), "go1.26.8", linux)}
 	var size int64
 	for _, m := range c.Modules {
 		size += m.Size

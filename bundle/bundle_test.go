@@ -19,7 +19,7 @@ import (
 	"github.com/goferry/goferry/oci"
 )
 
-var linux = gomod.Platform{OS: "linux", Arch: "amd64"}
+var linux, linuxARM = gomod.Platform{OS: "linux", Arch: "amd64"}, gomod.Platform{OS: "linux", Arch: "arm64"}
 
 // zipFile is one entry of a zip that a test makes.
 type zipFile struct{ name, content string }
@@ -59,19 +59,22 @@ func testModule(t testing.TB, dir, path, version string) gomod.Module {
 	}
 }
 
-func testToolchain(t testing.TB, dir string, p gomod.Platform) gomod.Toolchain {
+func testToolchain(t testing.TB, dir, goVersion string, p gomod.Platform) gomod.Toolchain {
 	t.Helper()
-	version := toolchain.ModuleVersion("go1.26.8", p.OS, p.Arch)
+	version := toolchain.ModuleVersion(goVersion, p.OS, p.Arch)
 	prefix := toolchainPath + "@" + version + "/"
 	data := makeZip(t,
-		zipFile{prefix + "VERSION", "go1.26.8\n"}, zipFile{prefix + "bin/go", "the go command for " + p.String()},
+		zipFile{prefix + "VERSION", goVersion + "\n"}, zipFile{prefix + "bin/go", "the go command for " + p.String()},
 		zipFile{prefix + "go.env", "GOPROXY=https://proxy.example\n"}, zipFile{prefix + "src/_go.mod", "module std\n"})
 	name := filepath.Join(dir, version+".zip")
 	if err := os.WriteFile(name, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m := gomod.Module{Path: toolchainPath, Version: version, Zip: name, Size: int64(len(data))}
-	return gomod.Toolchain{Version: "go1.26.8", Platform: p, Module: m}
+	m := gomod.Module{
+		Path: toolchainPath, Version: version, Info: toolchain.Info(version), Mod: []byte(toolchain.GoMod),
+		Zip: name, Size: int64(len(data)),
+	}
+	return gomod.Toolchain{Version: goVersion, Platform: p, Module: m}
 }
 
 // captured is what a capture of a small project gives: two modules, one in two versions of
@@ -90,7 +93,7 @@ func captured(t testing.TB) *gomod.Captured {
 		Modules:   []gomod.Module{sub, tool},
 		GraphOnly: []gomod.Module{old},
 		Toolchains: []gomod.Toolchain{
-			testToolchain(t, dir, linux), testToolchain(t, dir, gomod.Platform{OS: "linux", Arch: "arm64"}),
+			testToolchain(t, dir, "go1.26.8", linux), testToolchain(t, dir, "go1.26.8", linuxARM),
 		},
 		Projects:  []gomod.Project{{Path: "example.com/main", GoMod: []byte("module example.com/main\n"), GoSum: []byte(sub.Path + " v1.2.0 " + sum + "\n")}},
 		GoVersion: "go1.26.8",

@@ -60,7 +60,7 @@ func (v *Verified) Check(ctx context.Context) (*Report, error) {
 		switch layerKind(l.desc) {
 		case kindModule:
 			report.Modules++
-		case kindToolchain:
+		case kindToolchain, kindToolchainZip:
 			report.Toolchains++
 		}
 	}
@@ -106,10 +106,10 @@ func (c *checker) readAll(ctx context.Context, layers []proofLayer) error {
 	return parallel(ctx, runtime.GOMAXPROCS(0), layers, func(ctx context.Context, l proofLayer) error {
 		var err error
 		switch layerKind(l.desc) {
-		case kindModule:
+		case kindModule, kindToolchainZip:
 			err = c.module(ctx, l.desc)
 		case kindToolchain:
-			err = c.v.readToolchain(ctx, l, nil)
+			err = c.v.readToolchain(ctx, l, nil, nil)
 		default:
 			return nil
 		}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/goferry/goferry/bundle/sumdb"
+	"github.com/goferry/goferry/bundle/toolchain"
 )
 
 // isProblem says whether an error is about the bundle, not about the way to it.
@@ -101,7 +102,7 @@ func (r *Record) checkLayers(p Platform) error {
 	for _, m := range slices.Concat(r.Modules, r.Toolchains) {
 		said[m.String()] = m
 	}
-	modules := 0
+	modules, toolchains := 0, 0
 	for _, l := range p.Layers {
 		name := layerName(l)
 		if layerKind(l) == kindGraph {
@@ -111,12 +112,23 @@ func (r *Record) checkLayers(p Platform) error {
 		if !ok || m.Sum != l.Annotations[AnnotationSum] || m.NoSumDB != (l.Annotations[AnnotationSumDB] != "") {
 			return fmt.Errorf("layer %s of %s is not what the bundle's record says", name, p)
 		}
-		if layerKind(l) == kindModule {
+		switch layerKind(l) {
+		case kindModule:
 			modules++
+		case kindToolchainZip:
+			toolchains++
+		case kindToolchain:
+			toolchains++
+			if want := toolchain.ModuleVersion(r.GoVersion, p.OS, p.Arch); name != toolchainPath+"@"+want {
+				return fmt.Errorf("%s has the GOROOT of %s, the bundle's record that of %s", p, name, want)
+			}
 		}
 	}
 	if want := len(r.zips()); modules != want {
 		return fmt.Errorf("%s has %d module layers, the bundle's record %d", p, modules, want)
+	}
+	if want := len(r.toolchains(p.Platform)); toolchains != want {
+		return fmt.Errorf("%s has %d toolchain layers, the bundle's record %d", p, toolchains, want)
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/mod/module"
+	"golang.org/x/mod/semver"
 
 	"github.com/goferry/goferry/bundle/gomod"
 	"github.com/goferry/goferry/bundle/toolchain"
@@ -162,24 +164,38 @@ func checkManifest(data []byte, m ocispec.Manifest, p gomod.Platform) error {
 		if kind == kindUnknown || kind == kindGraph && i != len(m.Layers)-1 || kind == kindToolchain && i != 0 {
 			return fmt.Errorf("layer %d (%s) is none that belongs there", i, l.Digest)
 		}
-		if kind == kindToolchain {
-			if err := checkToolchain(l, p); err != nil {
-				return err
-			}
-		}
 		if names[name] {
 			return fmt.Errorf("layer %q stands twice", name)
 		}
 		names[name] = true
 	}
-	return nil
+	return checkToolchains(m.Layers, p)
 }
 
-// checkToolchain refuses a toolchain of another platform.
-func checkToolchain(l ocispec.Descriptor, p gomod.Platform) error {
-	m, _ := layerModule(l)
-	if _, goos, goarch, err := toolchain.ParseVersion(m.Version); err != nil || goos != p.OS || goarch != p.Arch {
-		return fmt.Errorf("%s is not a toolchain for %s", m, p)
+// checkToolchains refuses toolchains of another platform, and further ones that do not stand right
+// behind GOROOT's in the order of their versions.
+func checkToolchains(layers []ocispec.Descriptor, p gomod.Platform) error {
+	var last module.Version
+	for i, l := range layers {
+		kind := layerKind(l)
+		if kind != kindToolchain && kind != kindToolchainZip {
+			continue
+		}
+		m, _ := layerModule(l)
+		if _, goos, goarch, err := toolchain.ParseVersion(m.Version); err != nil || goos != p.OS || goarch != p.Arch {
+			return fmt.Errorf("%s is not a toolchain for %s", m, p)
+		}
+		if kind == kindToolchain {
+			continue
+		}
+		before := kindUnknown
+		if i > 0 {
+			before = layerKind(layers[i-1])
+		}
+		if before != kindToolchain && (before != kindToolchainZip || semver.Compare(last.Version, m.Version) >= 0) {
+			return fmt.Errorf("%s stands where it does not belong", m)
+		}
+		last = m
 	}
 	return nil
 }
@@ -202,8 +218,9 @@ func checkImage(image ocispec.Image, p Platform) error {
 
 // The kinds of layers, as their descriptors show them.
 const (
-	kindUnknown = iota
-	kindToolchain
+	kindUnknown      = iota
+	kindToolchain    // GOROOT
+	kindToolchainZip // a further one, for the go command to switch to
 	kindModule
 	kindGraph
 )
@@ -215,7 +232,9 @@ func layerKind(desc ocispec.Descriptor) int {
 		return kindGraph
 	case desc.MediaType == mediaTypeTarGzip && ok && m.Path == toolchainPath:
 		return kindToolchain
-	case desc.MediaType == mediaTypeTar && ok && m.Path != toolchainPath:
+	case desc.MediaType == mediaTypeTar && ok && m.Path == toolchainPath:
+		return kindToolchainZip
+	case desc.MediaType == mediaTypeTar && ok:
 		return kindModule
 	}
 	return kindUnknown

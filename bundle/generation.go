@@ -9,11 +9,14 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/mod/module"
 	modzip "golang.org/x/mod/zip"
+
+	"github.com/goferry/goferry/bundle/toolchain"
 )
 
 // Where things are in a generation.
@@ -147,8 +150,8 @@ type layerWriter struct {
 	name   string // of the file that is open
 }
 
-func (g *generation) layer(l proofLayer) *layerWriter {
-	return &layerWriter{g: g, digest: l.desc.Digest, state: layerState(l)}
+func (g *generation) layer(l proofLayer, goroot bool) *layerWriter {
+	return &layerWriter{g: g, digest: l.desc.Digest, state: layerState(l, goroot)}
 }
 
 // common is for what is made of all layers together.
@@ -199,29 +202,42 @@ func (w *layerWriter) extract(m module.Version, zip string) error {
 	if err := modzip.Unzip(filepath.Join(base, filepath.FromSlash(name)), m, filepath.Join(base, filepath.FromSlash(zip))); err != nil {
 		return err
 	}
+	if m.Path == toolchainPath {
+		if err := w.g.restoreGoMods(name); err != nil {
+			return err
+		}
+	}
 	return fs.WalkDir(w.g.root.FS(), name, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		mode := fs.FileMode(0o644) // Unzip leaves them as the umask has them
-		if d.IsDir() {
+		switch {
+		case d.IsDir():
 			mode = 0o755
+		case m.Path == toolchainPath:
+			mode = toolchain.Mode(strings.TrimPrefix(file, name+"/"))
 		}
-		if w.g.tree.chmod {
-			if err := w.g.root.Chmod(file, mode); err != nil {
-				return err
-			}
-		}
-		if d.IsDir() {
-			return nil
-		}
-		info, err := w.g.root.Lstat(file)
-		if err != nil {
+		return w.extracted(file, d, mode)
+	})
+}
+
+// extracted gives a file or directory its mode, and remembers the file.
+func (w *layerWriter) extracted(file string, d fs.DirEntry, mode fs.FileMode) error {
+	if w.g.tree.chmod || !d.IsDir() && mode == 0o755 {
+		if err := w.g.root.Chmod(file, mode); err != nil {
 			return err
 		}
-		w.state.Files = append(w.state.Files, fileState(file, info))
+	}
+	if d.IsDir() {
 		return nil
-	})
+	}
+	info, err := w.g.root.Lstat(file)
+	if err != nil {
+		return err
+	}
+	w.state.Files = append(w.state.Files, fileState(file, info))
+	return nil
 }
 
 // done enters the layer in the generation's state.

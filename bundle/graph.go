@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/semver"
+
+	"github.com/goferry/goferry/bundle/toolchain"
 )
 
 // graphFiles returns what a graph layer holds apart from the record and the checksum
@@ -43,7 +45,30 @@ func graphFiles(r *Record, infos, mods map[string][]byte) (map[string][]byte, er
 			files[downloadDir+esc+"/@latest"] = info
 		}
 	}
-	return files, nil
+	return files, r.addToolchainAnswers(files)
+}
+
+// addToolchainAnswers adds what the go command asks before it knows which toolchain to switch to:
+// which versions there are, and, on any platform, whether there is one for linux/amd64 (see
+// toolchainRepo in cmd/go/internal/modfetch).
+func (r *Record) addToolchainAnswers(files map[string][]byte) error {
+	var versions []string
+	for _, t := range r.Toolchains {
+		versions = append(versions, t.Version)
+	}
+	if len(versions) == 0 {
+		return nil
+	}
+	files[downloadDir+toolchainPath+"/@v/list"] = listAnswer(versions)
+	for _, v := range r.goVersions() {
+		m := module.Version{Path: toolchainPath, Version: toolchain.ModuleVersion(v, "linux", "amd64")}
+		name, err := moduleFile(m, ".info")
+		if err != nil {
+			return err
+		}
+		files[name] = toolchain.Info(m.Version)
+	}
+	return nil
 }
 
 // queryable returns the versions of each module path that may answer a query: those with a

@@ -43,6 +43,13 @@ func (r *Record) checkNames(files map[string][]byte) error {
 // the checksum database.
 func (r *Record) graphNames() (map[string]bool, error) {
 	names := map[string]bool{recordName: true}
+	answers := make(map[string][]byte)
+	if err := r.addToolchainAnswers(answers); err != nil {
+		return nil, err
+	}
+	for name := range answers {
+		names[name] = true
+	}
 	db := ""
 	if name := r.sumDBName(); name != "" {
 		db = downloadDir + "sumdb/" + name + "/"

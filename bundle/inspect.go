@@ -31,7 +31,8 @@ type PlatformInfo struct {
 	Architecture string        `json:"architecture"`
 	Digest       digest.Digest `json:"digest"` // of the manifest
 	Runnable     bool          `json:"runnable"`
-	Toolchain    string        `json:"toolchain,omitempty"` // "golang.org/toolchain@…"
+	Toolchain    string        `json:"toolchain,omitempty"`  // GOROOT: "golang.org/toolchain@…"
+	Toolchains   []string      `json:"toolchains,omitempty"` // all, GOROOT first
 	Layers       int           `json:"layers"`
 	Size         int64         `json:"size"` // of manifest, config and layers
 }
@@ -66,11 +67,8 @@ func Inspect(ctx context.Context, s oci.Store, target string) (*Info, error) {
 		}
 		sizes[p.Manifest.Digest], sizes[p.Config.Digest] = p.Manifest.Size, p.Config.Size
 		for _, l := range p.Layers {
-			pi.Size += l.Size
+			pi.add(l)
 			sizes[l.Digest] = l.Size
-			if layerKind(l) == kindToolchain {
-				pi.Toolchain = layerName(l)
-			}
 			li := layers[l.Digest]
 			if li == nil {
 				li = layerInfo(l)
@@ -88,6 +86,17 @@ func Inspect(ctx context.Context, s oci.Store, target string) (*Info, error) {
 		info.Size += size
 	}
 	return info, nil
+}
+
+func (p *PlatformInfo) add(l ocispec.Descriptor) {
+	p.Size += l.Size
+	switch layerKind(l) {
+	case kindToolchain:
+		p.Toolchain = layerName(l)
+		p.Toolchains = append(p.Toolchains, layerName(l))
+	case kindToolchainZip:
+		p.Toolchains = append(p.Toolchains, layerName(l))
+	}
 }
 
 func layerInfo(l ocispec.Descriptor) *LayerInfo {
@@ -109,7 +118,7 @@ func (info *Info) sort(v *Verified, order []*LayerInfo) {
 	for _, li := range order {
 		list := &info.Modules
 		switch kinds[li.Digest] {
-		case kindToolchain:
+		case kindToolchain, kindToolchainZip:
 			list = &info.Toolchains
 		case kindGraph:
 			list = &info.Graph

@@ -152,6 +152,9 @@ func readModuleHead(tr *tar.Reader, m module.Version) (c moduleContent, zipSize 
 			return c, 0, err
 		}
 	}
+	if m.Path == toolchainPath {
+		return c, zipSize, checkToolchainContent(c, m.Version)
+	}
 	return c, zipSize, checkInfo(c.info, m.Version)
 }
 
@@ -173,16 +176,32 @@ func checkInfo(data []byte, version string) error {
 	return nil
 }
 
-// readToolchain reads a toolchain layer and hands its files to visit, which may be nil. As
-// long as it has not returned without an error nothing that visit was given is proven.
-func (v *Verified) readToolchain(ctx context.Context, l proofLayer, visit func(toolchain.File, io.Reader) error) error {
+// readToolchain reads a GOROOT layer, hands its files to visit and, when all is proven, writes its
+// module zip to zip; either may be nil. As long as it has not returned without an error nothing
+// that visit was given is proven.
+func (v *Verified) readToolchain(ctx context.Context, l proofLayer, visit func(toolchain.File, io.Reader) error, zip io.Writer) error {
 	m, _ := layerModule(l.desc)
 	b, err := v.openBlob(ctx, l.desc)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	got, err := toolchain.Walk(ctx, b, m.Version, visit)
+	if zip == nil {
+		return b.proveToolchain(ctx, l, m.Version, visit)
+	}
+	layer, err := b.keep()
+	if err != nil {
+		return err
+	}
+	defer layer.Close()
+	if err := b.proveToolchain(ctx, l, m.Version, visit); err != nil {
+		return err
+	}
+	return toolchain.WriteZip(ctx, zip, layer, l.desc.Size, m.Version)
+}
+
+func (b *blobReader) proveToolchain(ctx context.Context, l proofLayer, version string, visit func(toolchain.File, io.Reader) error) error {
+	got, err := toolchain.Walk(ctx, b, version, visit)
 	if err != nil {
 		if ctx.Err() != nil || errors.Is(err, errVisit) {
 			return err

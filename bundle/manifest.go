@@ -78,8 +78,12 @@ func (r *Record) title() string {
 
 func (r *Record) description() string {
 	d := fmt.Sprintf("%d Go modules", len(r.zips()))
-	if r.GoVersion != "" {
-		d += " and the toolchain " + r.GoVersion
+	switch versions := r.goVersions(); len(versions) {
+	case 0:
+	case 1:
+		d += " and the toolchain " + versions[0]
+	default:
+		d += " and the toolchains " + strings.Join(versions, ", ")
 	}
 	return d
 }
@@ -105,12 +109,16 @@ func (r *Record) goEnv(goproxy string) []string {
 	if noSumDB == "" {
 		noSumDB = "none" // empty would mean GOPRIVATE
 	}
+	switching := "local"
+	if len(r.goVersions()) > 1 {
+		switching = "auto"
+	}
 	return []string{
 		"GOPROXY=" + goproxy,
 		"GOSUMDB=" + sumdb,
 		"GONOSUMDB=" + noSumDB,
 		"GONOPROXY=none",
-		"GOTOOLCHAIN=local",
+		"GOTOOLCHAIN=" + switching,
 		"GOVCS=*:off",
 		"GOAUTH=off",
 	}

@@ -141,7 +141,7 @@ type packer struct {
 
 // write writes the layers, then the documents that name them, then the tag.
 func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
-	var toolchains map[gomod.Platform]layer
+	var toolchains map[gomod.Platform][]layer
 	var modules []layer
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
@@ -158,16 +158,13 @@ func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
 		return Packed{}, err
 	}
 	p.release()
-	p.complete(slices.AppendSeq(slices.Clone(modules), maps.Values(toolchains)))
+	p.complete(slices.Concat(slices.AppendSeq([][]layer{modules}, maps.Values(toolchains))...))
 	graph, err := p.graph(ctx)
 	if err != nil {
 		return Packed{}, err
 	}
 	shared := append(modules, graph)
-	count := len(shared)
-	if len(toolchains) > 0 {
-		count++
-	}
+	count := len(shared) + len(toolchains[p.platforms()[0]]) // as many on each platform
 	packed := Packed{Runnable: count <= MaxImageLayers, Layers: count, Modules: len(modules)}
 
 	var created *time.Time
@@ -177,10 +174,7 @@ func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
 	}
 	var manifests []ocispec.Descriptor
 	for _, platform := range p.platforms() {
-		layers := shared
-		if tc, ok := toolchains[platform]; ok {
-			layers = slices.Concat([]layer{tc}, shared)
-		}
+		layers := slices.Concat(toolchains[platform], shared)
 		desc, err := p.manifest(ctx, ocispec.Platform{OS: platform.OS, Architecture: platform.Arch}, layers, packed.Runnable, created)
 		if err != nil {
 			return Packed{}, fmt.Errorf("pack %s/%s: %w", platform.OS, platform.Arch, err)

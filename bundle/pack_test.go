@@ -23,7 +23,7 @@ import (
 // The digests pin the format: a change of any byte that Pack writes shows here, and means that
 // layers packed before are no longer shared.
 const (
-	goldenIndex  = "sha256:9e6445af1f662dee6a90d35693652dadacfe57ed92fac9185a5104c424f67bcc"
+	goldenIndex  = "sha256:2dc604ab948d2a6c00fb31d27b643b14334f487005e726b9c071533ccf1d52da"
 	goldenModule = "sha256:bc7c487b055222e4638fb656d6d42a6c054690759c7aadb5851a5c5c8c425f88"
 )
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/mod/semver"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/goferry/goferry/bundle/gomod"
@@ -24,13 +25,17 @@ import (
 
 // layers writes the layers of toolchains and modules. The modules' come in the order of the
 // capture, which is that of the record.
-func (p *packer) layers(ctx context.Context) (map[gomod.Platform]layer, []layer, error) {
-	modules, toolchains := p.captured.Modules, p.captured.Toolchains
-	sources := make([]source, 0, len(modules)+len(toolchains))
-	for _, t := range toolchains {
+func (p *packer) layers(ctx context.Context) (map[gomod.Platform][]layer, []layer, error) {
+	goroots, further := p.toolchains()
+	var sources []source
+	var modules []gomod.Module
+	for _, t := range goroots {
 		sources = append(sources, toolchainSource(t))
 	}
-	for _, m := range modules {
+	for _, t := range further {
+		modules = append(modules, t.Module)
+	}
+	for _, m := range append(modules, p.captured.Modules...) {
 		s, err := moduleSource(m)
 		if err != nil {
 			return nil, nil, fmt.Errorf("pack %s@%s: %w", m.Path, m.Version, err)
@@ -41,11 +46,26 @@ func (p *packer) layers(ctx context.Context) (map[gomod.Platform]layer, []layer,
 	if err != nil {
 		return nil, nil, err
 	}
-	byPlatform := make(map[gomod.Platform]layer, len(toolchains))
+	byPlatform := make(map[gomod.Platform][]layer)
+	toolchains := append(goroots, further...)
 	for i, t := range toolchains {
-		byPlatform[t.Platform] = out[i]
+		byPlatform[t.Platform] = append(byPlatform[t.Platform], out[i])
 	}
 	return byPlatform, out[len(toolchains):], nil
+}
+
+// toolchains returns those that become GOROOT, one a platform, and the further ones in the order of
+// their layers.
+func (p *packer) toolchains() (goroots, further []gomod.Toolchain) {
+	for _, t := range p.captured.Toolchains {
+		if t.Version == p.captured.GoVersion {
+			goroots = append(goroots, t)
+		} else {
+			further = append(further, t)
+		}
+	}
+	slices.SortFunc(further, func(a, b gomod.Toolchain) int { return semver.Compare(a.Module.Version, b.Module.Version) })
+	return goroots, further
 }
 
 // writeLayers works on the largest sources first, so that the cores finish together; the

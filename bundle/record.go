@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"go/version"
 	"slices"
 	"strings"
 
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/semver"
 
+	"github.com/goferry/goferry/bundle/gomod"
 	"github.com/goferry/goferry/bundle/toolchain"
 )
 
@@ -18,11 +20,11 @@ import (
 type Record struct {
 	Format     string         `json:"format"` // "1"
 	Scope      string         `json:"scope"`
-	GoVersion  string         `json:"goVersion,omitempty"` // of the toolchains, "go1.26.8"; empty: none carried
+	GoVersion  string         `json:"goVersion,omitempty"` // of GOROOT, "go1.26.8"; empty: no toolchain is carried
 	SumDB      string         `json:"sumdb,omitempty"`     // GOSUMDB for the isolated side: a name, or name and key; empty: no database
 	NoSumDB    string         `json:"noSumDB,omitempty"`   // GONOSUMDB for the isolated side
 	Modules    []RecordModule `json:"modules,omitempty"`
-	Toolchains []RecordModule `json:"toolchains,omitempty"`
+	Toolchains []RecordModule `json:"toolchains,omitempty"` // of all platforms
 	Projects   []Project      `json:"projects,omitempty"`
 }
 
@@ -105,18 +107,43 @@ func parseRecord(data []byte) (*Record, error) {
 	return r, r.checkWords()
 }
 
-// checkGoVersion holds the toolchains against the Go version that the record says they are.
+// checkGoVersion holds the toolchains against the Go version that the record says GOROOT has.
 func (r *Record) checkGoVersion() error {
-	if (r.GoVersion == "") != (len(r.Toolchains) == 0) {
-		return fmt.Errorf("it says Go version %q, and has %d toolchains", r.GoVersion, len(r.Toolchains))
-	}
 	for _, t := range r.Toolchains {
-		goVersion, _, _, err := toolchain.ParseVersion(t.Version)
-		if err != nil || t.Path != toolchainPath || goVersion != r.GoVersion {
-			return fmt.Errorf("%s is not a toolchain of %s", t, r.GoVersion)
+		if _, _, _, err := toolchain.ParseVersion(t.Version); err != nil || t.Path != toolchainPath {
+			return fmt.Errorf("%s is not a toolchain", t)
 		}
 	}
+	for _, m := range r.Modules {
+		if m.Path == toolchainPath {
+			return fmt.Errorf("%s is among the modules", m)
+		}
+	}
+	versions := r.goVersions()
+	if r.GoVersion == "" && len(versions) > 0 || r.GoVersion != "" && !slices.Contains(versions, r.GoVersion) {
+		return fmt.Errorf("it says Go version %q, and has the toolchains %q", r.GoVersion, versions)
+	}
 	return nil
+}
+
+// goVersions returns the Go versions of the toolchains, each once, the oldest first.
+func (r *Record) goVersions() []string {
+	var versions []string
+	for _, t := range r.Toolchains {
+		if v, _, _, err := toolchain.ParseVersion(t.Version); err == nil {
+			versions = append(versions, v)
+		}
+	}
+	slices.SortFunc(versions, version.Compare)
+	return slices.Compact(versions)
+}
+
+// toolchains returns the toolchains of one platform.
+func (r *Record) toolchains(p gomod.Platform) []RecordModule {
+	return slices.DeleteFunc(slices.Clone(r.Toolchains), func(m RecordModule) bool {
+		_, goos, goarch, err := toolchain.ParseVersion(m.Version)
+		return err != nil || goos != p.OS || goarch != p.Arch
+	})
 }
 
 // goSums returns the "h1:" sums that the projects' go.sum files have, by "path version" and

@@ -94,7 +94,7 @@ func (s *Site) prove(ctx context.Context, previous *Site, report func(Event)) er
 // read proves a layer.
 func (l siteLayer) read(ctx context.Context) (moduleContent, error) {
 	if layerKind(l.desc) == kindToolchain {
-		return moduleContent{}, l.v.readToolchain(ctx, l.proofLayer, nil)
+		return moduleContent{}, l.v.readToolchain(ctx, l.proofLayer, nil, nil)
 	}
 	return l.v.readModule(ctx, l.desc, nil)
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -27,11 +28,12 @@ type stateLayer struct {
 	Name   string        `json:"name"`
 	Sum    string        `json:"sum,omitempty"`
 	DiffID digest.Digest `json:"diffID,omitempty"` // empty: the manifest was not an image
+	GOROOT bool          `json:"goroot,omitempty"` // unpacked as that, beside the module zip
 	Files  []stateFile   `json:"files"`
 }
 
-func layerState(l proofLayer) stateLayer {
-	return stateLayer{Name: layerName(l.desc), Sum: l.desc.Annotations[AnnotationSum], DiffID: l.diffID}
+func layerState(l proofLayer, goroot bool) stateLayer {
+	return stateLayer{Name: layerName(l.desc), Sum: l.desc.Annotations[AnnotationSum], DiffID: l.diffID, GOROOT: goroot}
 }
 
 type stateFile struct {
@@ -46,10 +48,15 @@ func fileState(name string, info fs.FileInfo) stateFile {
 }
 
 // link takes a layer's files from the current generation if it was proven to be the same layer
-// and nobody touched them since, as far as size, mode and time tell.
-func (g *generation) link(l proofLayer) (bool, error) {
-	was, is := g.before.Layers[l.desc.Digest], layerState(l)
-	if was.Name != is.Name || was.Sum != is.Sum || was.DiffID != is.DiffID || len(was.Files) == 0 || !g.untouched(was.Files) {
+// and nobody touched them since, as far as size, mode and time tell. What was GOROOT may be so no
+// more: then its module zip is taken.
+func (g *generation) link(l proofLayer, goroot bool) (bool, error) {
+	was, is := g.before.Layers[l.desc.Digest], layerState(l, goroot)
+	if !goroot {
+		outside := func(f stateFile) bool { return !strings.HasPrefix(f.Name, genMod+"/") }
+		was.Files = slices.DeleteFunc(slices.Clone(was.Files), outside)
+	}
+	if was.Name != is.Name || was.Sum != is.Sum || was.DiffID != is.DiffID || goroot && !was.GOROOT || len(was.Files) == 0 || !g.untouched(was.Files) {
 		return false, nil
 	}
 	for _, f := range was.Files {
@@ -60,9 +67,10 @@ func (g *generation) link(l proofLayer) (bool, error) {
 			return false, fmt.Errorf("link from the generation before: %w", err)
 		}
 	}
+	is.Files = was.Files
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.state.Layers[l.desc.Digest] = was
+	g.state.Layers[l.desc.Digest] = is
 	return true, nil
 }
 

@@ -1,7 +1,9 @@
 package bundle
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -13,6 +15,15 @@ import (
 // toolchainContent is what stands beside the zip of a toolchain, the same for everybody.
 func toolchainContent(version string) moduleContent {
 	return moduleContent{info: toolchain.Info(version), mod: []byte(toolchain.GoMod)}
+}
+
+// checkToolchainContent refuses other files beside the zip of a toolchain than those that Pack writes.
+func checkToolchainContent(c moduleContent, version string) error {
+	want := toolchainContent(version)
+	if !bytes.Equal(c.info, want.info) || !bytes.Equal(c.mod, want.mod) {
+		return errors.New("the toolchain's .info or .mod file is not the one that goferry writes")
+	}
+	return nil
 }
 
 // writeToolchainZip writes the module zip that a GOROOT layer gives back: its sum is the layer's,

@@ -202,6 +202,9 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 	if err != nil {
 		return err
 	}
+	if err := u.dropToolchainInfos(answers); err != nil {
+		return err
+	}
 	if err := u.smallFiles(ctx, w, answers); err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func TestUnpack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "some where") // with a space
 	unpackTest(t, s, dir, false)
 	got := slices.DeleteFunc(treeOf(t, filepath.Join(dir, "current")), func(s string) bool { return strings.HasPrefix(s[11:], "bundles/") })
-	const d = "mod/cache/download/example.com/"
+	const d, gotoolchain = "mod/cache/download/example.com/", "mod/cache/download/golang.org/toolchain/@v/"
 	want := []string{
 		"-rw-r--r-- bundle.json", "-rw-r--r-- env",
 		"-rw-r--r-- go/VERSION", "-rwxr-xr-x go/bin/go", "-rw-r--r-- go/go.env", "-rw-r--r-- go/src/go.mod",
@@ -70,6 +70,8 @@ func TestUnpack(t *testing.T) {
 		"-rw-r--r-- " + d + "!upper/sub/@v/v1.2.0.info", "-rw-r--r-- " + d + "!upper/sub/@v/v1.2.0.mod", "-rw-r--r-- " + d + "!upper/sub/@v/v1.2.0.zip",
 		"-rw-r--r-- " + d + "tool/@latest", "-rw-r--r-- " + d + "tool/@v/list",
 		"-rw-r--r-- " + d + "tool/@v/v0.0.0-20260102030405-0123456789ab.info", "-rw-r--r-- " + d + "tool/@v/v0.0.0-20260102030405-0123456789ab.mod", "-rw-r--r-- " + d + "tool/@v/v0.0.0-20260102030405-0123456789ab.zip",
+		"-rw-r--r-- " + gotoolchain + "list", "-rw-r--r-- " + gotoolchain + "v0.0.1-go1.26.8.linux-amd64.info",
+		"-rw-r--r-- " + gotoolchain + "v0.0.1-go1.26.8.linux-amd64.mod", "-rw-r--r-- " + gotoolchain + "v0.0.1-go1.26.8.linux-amd64.zip",
 		"-rw-r--r-- state.json",
 	}
 	slices.SortFunc(want, func(a, b string) int { return strings.Compare(a[11:], b[11:]) })

@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"go/version"
-	"io"
-	"path"
 	"strings"
 
 	"golang.org/x/mod/module"
@@ -17,7 +15,7 @@ import (
 // choose decides which layers are unpacked: each name once, and of the toolchains that are a GOROOT
 // the newest as such.
 func (u *unpacker) choose() {
-	newest := ""
+	newest, goroot := "", siteLayer{}
 	for _, b := range u.bundles {
 		for _, l := range b.layers() {
 			if layerKind(l.desc) != kindToolchain {
@@ -25,11 +23,14 @@ func (u *unpacker) choose() {
 			}
 			m, _ := layerModule(l.desc)
 			if v, _, _, err := toolchain.ParseVersion(m.Version); err == nil && version.Compare(v, newest) > 0 {
-				newest, u.goroot = v, layerName(l.desc)
+				newest, goroot = v, siteLayer{b.Verified, l}
 			}
 		}
 	}
-	u.layers = chooseLayers(u.bundles)
+	u.layers, u.goroot = chooseLayers(u.bundles), layerName(goroot.desc)
+	if newest != "" && layerKind(u.layers[u.goroot].desc) != kindToolchain { // another bundle has it as a further one
+		u.layers[u.goroot] = goroot
+	}
 }
 
 // larger sorts layers by size, the largest first.
@@ -62,14 +63,15 @@ func (u *unpacker) contentsOf(b SiteBundle) map[string]moduleContent {
 // layer links or writes what one layer holds.
 func (u *unpacker) layer(ctx context.Context, g *generation, l siteLayer) error {
 	m, _ := layerModule(l.desc)
-	isModule := layerKind(l.desc) == kindModule
-	if isModule {
+	isModule := layerKind(l.desc) != kindToolchain // a further toolchain is one too
+	goroot := !isModule && m.String() == u.goroot
+	if layerKind(l.desc) == kindModule {
 		u.mu.Lock()
 		u.result.Modules++
 		u.mu.Unlock()
 	}
 	if !isModule || u.opts.Extract == g.before.Extract {
-		linked, err := g.link(l.proofLayer)
+		linked, err := g.link(l.proofLayer, goroot)
 		if err != nil {
 			return err
 		}
@@ -82,13 +84,11 @@ func (u *unpacker) layer(ctx context.Context, g *generation, l siteLayer) error 
 		return fmt.Errorf("%w: %s has been changed since it was unpacked: unpack its bundle again, with the others", ErrMismatch, u.tree.dir)
 	}
 	var err error
-	w := g.layer(l.proofLayer)
+	w := g.layer(l.proofLayer, goroot)
 	if isModule {
 		err = u.module(ctx, w, l, m)
 	} else {
-		err = l.v.readToolchain(ctx, l.proofLayer, func(f toolchain.File, content io.Reader) error {
-			return u.toolchainFile(ctx, w, f, content)
-		})
+		err = u.toolchain(ctx, w, l, m)
 	}
 	if err != nil {
 		return err
@@ -119,21 +119,6 @@ func (u *unpacker) linkedLayer(g *generation, l siteLayer, m module.Version, isM
 	u.contents[layerName(l.desc)] = content
 	u.result.Linked++
 	return nil
-}
-
-func (u *unpacker) toolchainFile(ctx context.Context, w *layerWriter, f toolchain.File, content io.Reader) error {
-	if f.Name == "go.env" {
-		return nil // settings writes one of our own
-	}
-	file, err := w.create(path.Join(genGo, f.Name), f.Mode)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errVisit, err)
-	}
-	if _, err := copyAll(ctx, visitWriter{file}, content); err != nil {
-		file.Close()
-		return err
-	}
-	return w.close(file)
 }
 
 // module writes the three files of a module, the zip while it is proven.

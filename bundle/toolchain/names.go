@@ -38,8 +38,8 @@ func zipName(name string) (string, error) {
 	return name, nil
 }
 
-// mode returns the mode that a file has in a Go distribution.
-func mode(name string) fs.FileMode {
+// Mode returns the mode that a file has in a Go distribution.
+func Mode(name string) fs.FileMode {
 	if strings.HasPrefix(name, "bin/") || strings.HasPrefix(name, "pkg/tool/") {
 		return 0o755
 	}

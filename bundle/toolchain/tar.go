@@ -85,7 +85,7 @@ func (t *tarReader) check(h *tar.Header, raw []byte) (tarFile, error) {
 	if err != nil {
 		return tarFile{}, err
 	}
-	f := tarFile{File{name, mode(name), h.Size}, inZip}
+	f := tarFile{File{name, Mode(name), h.Size}, inZip}
 	if want, err := tarHeader(f.File); err != nil || !bytes.Equal(raw, want) {
 		return tarFile{}, fmt.Errorf("entry %q is not a regular file with the mode, owner, time and form that goferry writes", h.Name)
 	}

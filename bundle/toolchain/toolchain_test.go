@@ -49,8 +49,8 @@ func TestMode(t *testing.T) {
 		"lib/wasm/go_js_wasm_exec/README": 0o644,
 		"src/bin/go":                      0o644,
 	} {
-		if got := mode(name); got != want {
-			t.Errorf("mode(%q) = %v, want %v", name, got, want)
+		if got := Mode(name); got != want {
+			t.Errorf("Mode(%q) = %v, want %v", name, got, want)
 		}
 	}
 }

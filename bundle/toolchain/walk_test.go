@@ -32,7 +32,7 @@ func TestWalkVisits(t *testing.T) {
 	got, err := Walk(context.Background(), bytes.NewReader(layer), testVersion, func(f File, content io.Reader) error {
 		names = append(names, f.Name)
 		b, err := io.ReadAll(content)
-		if string(b) != contents[f.Name] || f.Size != int64(len(b)) || f.Mode != mode(f.Name) {
+		if string(b) != contents[f.Name] || f.Size != int64(len(b)) || f.Mode != Mode(f.Name) {
 			t.Errorf("%v has %d bytes, want %d", f, len(b), len(contents[f.Name]))
 		}
 		return err
@@ -98,7 +98,7 @@ func tarOf(headers ...*tar.Header) []byte {
 }
 
 func regular(name string) *tar.Header {
-	return &tar.Header{Typeflag: tar.TypeReg, Name: goroot + name, Mode: int64(mode(name)), ModTime: time.Unix(0, 0)}
+	return &tar.Header{Typeflag: tar.TypeReg, Name: goroot + name, Mode: int64(Mode(name)), ModTime: time.Unix(0, 0)}
 }
 
 // badTars are the tars that Walk refuses, by the rule they break.

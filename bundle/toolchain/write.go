@@ -67,7 +67,7 @@ func zipFiles(r io.ReaderAt, n int64, version string) ([]zipFile, error) {
 		if name, err = layerName(name); err != nil {
 			return nil, fmt.Errorf("toolchain zip: %w", err)
 		}
-		files[i] = zipFile{File{name, mode(name), int64(f.UncompressedSize64)}, f}
+		files[i] = zipFile{File{name, Mode(name), int64(f.UncompressedSize64)}, f}
 	}
 	slices.SortFunc(files, func(a, b zipFile) int { return cmp.Compare(a.Name, b.Name) })
 	return files, nil

@@ -63,15 +63,19 @@ func printInfo(w io.Writer, info *bundle.Info) error {
 	if n := len(info.NotInSumDB); n > 0 {
 		fmt.Fprintf(t, "not in the checksum database\t%d modules\n", n)
 	}
-	fmt.Fprint(t, "\nPLATFORM\tFORM\tTOOLCHAIN\tLAYERS\tSIZE\tMANIFEST\n")
+	fmt.Fprint(t, "\nPLATFORM\tFORM\tTOOLCHAINS\tLAYERS\tSIZE\tMANIFEST\n")
 	for _, p := range info.Platforms {
 		form := "artifact"
 		if p.Runnable {
 			form = "image"
 		}
-		_, toolchain, _ := strings.Cut(p.Toolchain, "@")
+		var toolchains []string // their Go versions
+		for _, t := range p.Toolchains {
+			_, version, _ := strings.Cut(t, "@v0.0.1-")
+			toolchains = append(toolchains, strings.TrimSuffix(version, "."+p.OS+"-"+p.Architecture))
+		}
 		fmt.Fprintf(t, "%s/%s\t%s\t%s\t%d\t%s\t%s\n", printable(p.OS), printable(p.Architecture), form,
-			printable(cmp.Or(toolchain, "none")), p.Layers, size(p.Size), p.Digest)
+			printable(cmp.Or(strings.Join(toolchains, ","), "none")), p.Layers, size(p.Size), p.Digest)
 	}
 	if len(info.Modules) > 0 {
 		fmt.Fprint(t, "\nMODULE\tVERSION\tSIZE\tSUM\tLAYER\n")

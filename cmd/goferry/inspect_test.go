@@ -14,7 +14,7 @@ func TestPrintInfo(t *testing.T) {
 	var b bytes.Buffer
 	err := printInfo(&b, &bundle.Info{
 		Annotations: map[string]string{forged: forged},
-		Platforms:   []bundle.PlatformInfo{{OS: forged, Architecture: forged, Toolchain: "a@" + forged}},
+		Platforms:   []bundle.PlatformInfo{{OS: forged, Architecture: forged, Toolchains: []string{"a@v0.0.1-" + forged}}},
 		Modules:     []bundle.LayerInfo{{Module: forged + "@" + forged, Sum: forged, Platforms: []string{forged}}},
 	})
 	if err != nil {

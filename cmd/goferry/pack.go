@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +33,7 @@ func packCommand() *cli.Command {
 		Flags: append([]cli.Flag{
 			&cli.StringSliceFlag{Name: "C", Usage: "pack the project in `DIR`; may be repeated (default: where you are)"},
 			&cli.StringSliceFlag{Name: "module", Aliases: []string{"m"}, Usage: "pack `PATH@VERSION` with what it needs; may be repeated"},
-			&cli.StringFlag{Name: "toolchain", Value: "auto", Usage: "carry Go `VERSION`, \"auto\" (what the project asks for) or \"none\""},
+			&cli.StringSliceFlag{Name: "toolchain", Usage: "carry Go `VERSION,…`, \"auto\" (what the project asks for) or \"none\"; may be repeated, the first is GOROOT (default: auto)"},
 			&cli.StringSliceFlag{Name: "platform", Aliases: []string{"p"}, Usage: "carry the toolchain for `OS/ARCH,…`; may be repeated (default: this one)"},
 			&cli.StringFlag{Name: "scope", Value: string(gomod.Dev), Usage: "how much of the module graph: `build|dev|all`"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `REF`: oci:DIR[:TAG], oci-archive:FILE[:TAG], HOST/REPO[:TAG]"},
@@ -107,10 +108,10 @@ type packedJSON struct {
 
 func packOptions(c *cli.Context) (bundle.PackOptions, error) {
 	opts := bundle.PackOptions{
-		Modules:   c.StringSlice("module"),
-		Toolchain: c.String("toolchain"),
-		Scope:     gomod.Scope(c.String("scope")),
-		Env:       os.Environ(),
+		Modules:    c.StringSlice("module"),
+		Toolchains: toolchains(c),
+		Scope:      gomod.Scope(c.String("scope")),
+		Env:        os.Environ(),
 	}
 	if err := checkPackWords(opts); err != nil {
 		return opts, err
@@ -140,12 +141,26 @@ func packOptions(c *cli.Context) (bundle.PackOptions, error) {
 	return opts, nil
 }
 
+// toolchains returns the values of --toolchain.
+func toolchains(c *cli.Context) []string {
+	var list []string
+	for _, value := range c.StringSlice("toolchain") {
+		for word := range strings.SplitSeq(value, ",") {
+			list = append(list, strings.TrimSpace(word))
+		}
+	}
+	return list
+}
+
 // checkPackWords finds words that cannot be meant.
 func checkPackWords(opts bundle.PackOptions) error {
 	switch opts.Scope {
 	case gomod.Build, gomod.Dev, gomod.All:
 	default:
 		return usagef("unknown scope %q: it is build, dev or all", string(opts.Scope))
+	}
+	if len(opts.Toolchains) > 1 && slices.Contains(opts.Toolchains, "none") {
+		return usagef("--toolchain %s: none is for no toolchain at all", strings.Join(opts.Toolchains, ","))
 	}
 	for _, m := range opts.Modules {
 		if path, version, ok := strings.Cut(m, "@"); !ok || path == "" || version == "" {
@@ -164,8 +179,8 @@ func projectDirs(c *cli.Context) ([]string, error) {
 		return dirs, nil
 	}
 	other := len(c.StringSlice("module")) > 0
-	if t := c.String("toolchain"); t != "auto" && t != "none" {
-		other = true
+	for _, t := range toolchains(c) {
+		other = other || t != "auto" && t != "none"
 	}
 	if !other {
 		return []string{"."}, nil
