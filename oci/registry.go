@@ -8,9 +8,9 @@ import (
 	"io"
 	"iter"
 	"net/http"
-	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -32,6 +32,9 @@ type repository struct {
 	repo    *remote.Repository
 	client  *client
 	actions []string // what tokens are asked for
+
+	takesNoPost atomic.Bool // the POST that begins an upload does not take a blob
+	breaksOff   atomic.Bool // an upload was cut
 
 	mu         sync.Mutex
 	pushed     map[digest.Digest][]byte // manifests, for Tag
@@ -133,25 +136,6 @@ func (r *repository) remember(d digest.Digest, data []byte) {
 		r.pushedSize = len(data)
 	}
 	r.pushed[d] = data
-}
-
-// pushBlob starts over, with a new upload, if the one it had is lost and src can be read again.
-func (r *repository) pushBlob(ctx context.Context, desc ocispec.Descriptor, src io.Reader) error {
-	const attempts = 2
-	for attempt := 1; ; attempt++ {
-		body := newUpload(ctx, src, desc)
-		err := r.explain(r.repo.Blobs().Push(ctx, desc, body))
-		if err == nil {
-			return nil
-		}
-		if srcErr := body.failure(); srcErr != nil {
-			return srcErr
-		}
-		lost := errors.Is(err, ErrNetwork) && !errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnauthorized)
-		if attempt == attempts || !lost || !body.rewindable() || ctx.Err() != nil || !body.started() {
-			return fmt.Errorf("blob %s: %w", desc.Digest, err)
-		}
-	}
 }
 
 // Resolve takes a tag or a digest: a registry has no one manifest that "" could mean.

@@ -139,7 +139,7 @@ func (d *download) Close() error {
 // fetchFrom asks for a blob from offset on. A registry that knows no ranges sends all of it, and what is known is
 // read over.
 func (r *repository) fetchFrom(ctx context.Context, desc ocispec.Descriptor, offset int64) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(r.scope(ctx), http.MethodGet, r.url("blobs/"+string(desc.Digest)), nil)
+	req, err := r.newRequest(ctx, http.MethodGet, r.url("blobs/"+string(desc.Digest)), nil)
 	if err != nil {
 		return nil, err
 	}

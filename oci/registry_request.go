@@ -1,9 +1,13 @@
 package oci
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"oras.land/oras-go/v2/registry/remote/errcode"
 )
@@ -15,6 +19,14 @@ func (r *repository) url(path string) string {
 		scheme = "http://"
 	}
 	return scheme + r.repo.Reference.Host() + "/v2/" + r.repo.Reference.Repository + "/" + path
+}
+
+func (r *repository) newRequest(ctx context.Context, method, to string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(r.scope(ctx), method, to, body)
+	if err != nil {
+		return nil, malformed("%s: %s", r, r.client.secrets.clean(err.Error()))
+	}
+	return req, nil
 }
 
 // refusal makes an error of an answer and closes it.
@@ -29,4 +41,10 @@ func (r *repository) refusal(resp *http.Response) error {
 	return r.client.explainResponse(&errcode.ErrorResponse{
 		Method: resp.Request.Method, URL: resp.Request.URL, StatusCode: resp.StatusCode, Errors: said.Errors,
 	})
+}
+
+// originOf is the scheme, host and port of u: what credentials are for.
+func originOf(u *url.URL) string {
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
 }
