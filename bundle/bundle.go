@@ -78,8 +78,12 @@ const (
 	AnnotationLayer     = "dev.goferry.layer"     // "graph" on the graph layer
 	AnnotationFormat    = "dev.goferry.format"    // version of this format: "1"
 	AnnotationToolchain = "dev.goferry.toolchain" // "go1.26.8"
-	AnnotationModules   = "dev.goferry.modules"   // how many modules are carried whole
-	AnnotationScope     = "dev.goferry.scope"     // "build", "dev" or "all"
+	AnnotationTreeHead  = "dev.goferry.treehead"  // how many records the checksum database had by the bundle's tree head: "71769961"
+
+	// By the earlier tree heads, from which go commands can go on: "51929436,60000000".
+	AnnotationEarlierHeads = "dev.goferry.treehead.earlier"
+	AnnotationModules      = "dev.goferry.modules" // how many modules are carried whole
+	AnnotationScope        = "dev.goferry.scope"   // "build", "dev" or "all"
 )
 
 const (

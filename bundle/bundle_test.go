@@ -122,7 +122,7 @@ func packCaptured(ctx context.Context, s oci.Store, c *gomod.Captured, cacheDir 
 
 func packFor(ctx context.Context, s oci.Store, c *gomod.Captured, platforms []gomod.Platform, cacheDir string) (Packed, error) {
 	p := &packer{
-		dst: s, opts: PackOptions{Scope: gomod.Dev, Platforms: platforms, CacheDir: cacheDir},
+		dst: s, opts: PackOptions{Scope: gomod.Dev, Platforms: platforms, CacheDir: cacheDir, Warn: func(string) {}},
 		report: func(Event) {}, captured: c, release: func() {}, proofs: openProofs(cacheDir),
 	}
 	defer p.proofs.save()

@@ -22,6 +22,7 @@ type Report struct {
 	Modules    int           `json:"modules"`    // whose zip has the "h1:" sum that the bundle says
 	Toolchains int           `json:"toolchains"` // likewise
 	SumDB      string        `json:"sumdb,omitempty"`
+	TreeHeads  []int64       `json:"treeHeads,omitempty"`  // sizes: of the earlier tree heads of the checksum database, and last of the bundle's own
 	NotInSumDB []string      `json:"notInSumDB,omitempty"` // modules that the checksum database does not cover
 	Problems   []Problem     `json:"problems,omitempty"`
 }

@@ -13,7 +13,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/mod/module"
 
-	"github.com/goferry/goferry/bundle/sumdb"
 	"github.com/goferry/goferry/bundle/toolchain"
 )
 
@@ -36,7 +35,7 @@ func (c *checker) graphs(ctx context.Context, report *Report) error {
 			return err
 		}
 		if err == nil {
-			report.SumDB = record.sumDBName()
+			report.SumDB, report.TreeHeads = record.sumDBName(), record.treeHeads
 			report.NotInSumDB = record.notInSumDB()
 		}
 		c.v.report(Event{Stage: c.v.stage, Item: "module graph", Items: 1})
@@ -88,6 +87,8 @@ func (v *Verified) openGraph(ctx context.Context, p Platform) (*Record, map[stri
 func (c *checker) checkGraph(record *Record, files map[string][]byte) error {
 	errs := slices.Concat(c.checkGraphFiles(record, files), record.checkGoSum())
 	if err := record.checkSumDB(files); err != nil {
+		errs = append(errs, err)
+	} else if err := c.v.checkAnnotations(record); err != nil {
 		errs = append(errs, err)
 	}
 	if len(errs) > 0 {
@@ -218,23 +219,4 @@ func (r *Record) checkGoSum() (errs []error) {
 		}
 	}
 	return errs
-}
-
-// checkSumDB lets the checksum database's client prove the record's sums from what the bundle
-// carries, as the go command does it on the isolated side.
-func (r *Record) checkSumDB(files map[string][]byte) error {
-	if r.SumDB == "" {
-		return nil
-	}
-	var expect []sumdb.Expect
-	for _, m := range slices.Concat(r.Modules, r.Toolchains) {
-		if !m.NoSumDB && (m.Sum != "" || m.GoModSum != "") {
-			expect = append(expect, sumdb.Expect{Path: m.Path, Version: m.Version, Sum: m.Sum, ModSum: m.GoModSum})
-		}
-	}
-	name, key, err := sumdb.VerifierKey(r.SumDB)
-	if err != nil {
-		return err
-	}
-	return sumdb.Check(readSumDB(files, downloadDir+"sumdb/"+name+"/"), key, expect)
 }

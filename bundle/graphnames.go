@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -101,9 +102,12 @@ func (r *Record) checkWords() error {
 		}
 	}
 	if r.SumDB != "" {
-		if _, _, err := sumdb.VerifierKey(r.SumDB); err != nil {
-			return err
+		if name, _, err := sumdb.VerifierKey(r.SumDB); err != nil || name != r.sumDBName() {
+			return errors.Join(err, fmt.Errorf("%q is no checksum database", r.SumDB))
 		}
+	}
+	if n := len(r.TreeHeads); n > sumdb.MaxEarlier || n > 0 && r.SumDB == "" {
+		return fmt.Errorf("it has %d earlier tree heads of the checksum database %q, of which there are %d at most", n, r.SumDB, sumdb.MaxEarlier)
 	}
 	needed := false
 	for _, list := range [][]RecordModule{r.Modules, r.Toolchains} {

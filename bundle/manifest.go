@@ -53,6 +53,7 @@ func (r *Record) annotations() map[string]string {
 		AnnotationSumDB:               r.sumDBName(),
 		ocispec.AnnotationDescription: r.description(),
 	}
+	r.annotateTreeHeads(a)
 	maps.DeleteFunc(a, func(_, v string) bool { return v == "" })
 	return a
 }

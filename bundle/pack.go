@@ -36,7 +36,11 @@ type PackOptions struct {
 	Go       string   // the go command; "" means "go" from PATH
 	TempDir  string   // "" means os.TempDir()
 	CacheDir string   // where proofs, downloads, captures and the checksum database's answers are kept; "" means nowhere
-	TreeHead []byte   // signed tree head of the checksum database to pack with; nil means the newest that is remembered
+
+	// Signed tree heads of the checksum database, in any order. TreeHeads are the one to pack with,
+	// the newest, and those that go commands may have seen before; nil means those that CacheDir
+	// remembers. Since are more of the latter.
+	TreeHeads, Since [][]byte
 
 	// BeforeTag is given the bundle as it was read back from the store. If it fails nothing is
 	// tagged, and Pack returns its error. Nil: the bundle is tagged as it is.
@@ -60,7 +64,8 @@ type Packed struct {
 // it tags it. Nothing is tagged when anything fails.
 //
 // Errors are those of package gomod for what cannot be captured, [ErrMismatch] for a sum that
-// go.sum or the checksum database does not confirm, and those of the store.
+// go.sum or the checksum database does not confirm, those of package sumdb, and
+// those of the store.
 func Pack(ctx context.Context, dst oci.Store, tag string, opts PackOptions) (Packed, error) {
 	if opts.Warn == nil {
 		opts.Warn = func(string) {}
@@ -136,6 +141,7 @@ type packer struct {
 	expected map[string]*expected // the same by "path@version"
 	record   *Record              // begun by begin, completed by complete
 	sumdb    map[string][]byte    // files of the checksum database, by name below the download directory
+	head     []byte               // that they are written for
 	bytes    int64
 }
 
@@ -193,6 +199,9 @@ func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
 	}
 	if err := p.dst.Tag(ctx, index.desc, tag); err != nil {
 		return Packed{}, err
+	}
+	if p.head != nil && p.opts.CacheDir != "" {
+		sumdb.RememberPacked(p.sumDBCache(), p.record.sumDBName(), p.head)
 	}
 	packed.Descriptor, packed.Bytes = index.desc, p.bytes
 	return packed, nil

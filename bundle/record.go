@@ -23,9 +23,12 @@ type Record struct {
 	GoVersion  string         `json:"goVersion,omitempty"` // of GOROOT, "go1.26.8"; empty: no toolchain is carried
 	SumDB      string         `json:"sumdb,omitempty"`     // GOSUMDB for the isolated side: a name, or name and key; empty: no database
 	NoSumDB    string         `json:"noSumDB,omitempty"`   // GONOSUMDB for the isolated side
+	TreeHeads  []string       `json:"treeHeads,omitempty"` // signed tree heads before the bundle's own, by size: go commands that have seen one can go on with this bundle
 	Modules    []RecordModule `json:"modules,omitempty"`
 	Toolchains []RecordModule `json:"toolchains,omitempty"` // of all platforms
 	Projects   []Project      `json:"projects,omitempty"`
+
+	treeHeads []int64 // sizes of TreeHeads and, last, of the bundle's own, once these are proven
 }
 
 // A RecordModule is one module version of a bundle.

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -48,6 +49,9 @@ type expected struct {
 	done chan struct{}
 }
 
+// hasSum says whether something of the module is carried that has a sum.
+func (e *expected) hasSum() bool { return e.module.Mod != nil || e.module.Zip != "" }
+
 // begin starts the record, and lists what is expected, the largest first as the layers are made
 // in this order too.
 func (p *packer) begin() (err error) {
@@ -58,6 +62,9 @@ func (p *packer) begin() (err error) {
 	p.record = &Record{Format: formatVersion, Scope: string(p.opts.Scope), GoVersion: p.captured.GoVersion}
 	if p.db.Name() != "" {
 		p.record.SumDB, _, _ = strings.Cut(env.GOSUMDB, " ") // the part behind the space is the packing side's URL
+		if !strings.Contains(p.record.SumDB, "+") {
+			p.record.SumDB = p.db.Name() // sum.golang.google.cn is another URL of sum.golang.org
+		}
 	}
 	for _, project := range p.captured.Projects {
 		p.record.Projects = append(p.record.Projects, Project{
@@ -83,13 +90,15 @@ func (p *packer) openSumDB() (*sumdb.DB, error) {
 	env := p.captured.Env
 	opts := sumdb.Options{
 		GOSUMDB: env.GOSUMDB, GONOSUMDB: env.GONOSUMDB, GOPRIVATE: env.GOPRIVATE, GOPROXY: env.GOPROXY,
-		Head: p.opts.TreeHead, Netrc: netrc(p.opts.Env), ReadCaches: []string{filepath.Join(env.GOMODCACHE, "cache", "download", "sumdb")},
+		Heads: p.opts.TreeHeads, Since: p.opts.Since, Netrc: netrc(p.opts.Env), ReadCaches: []string{filepath.Join(env.GOMODCACHE, "cache", "download", "sumdb")},
 	}
 	if p.opts.CacheDir != "" {
-		opts.CacheDir = filepath.Join(p.opts.CacheDir, "sumdb")
+		opts.CacheDir = p.sumDBCache()
 	}
 	return sumdb.New(opts)
 }
+
+func (p *packer) sumDBCache() string { return filepath.Join(p.opts.CacheDir, "sumdb") }
 
 // netrc returns the name of the file with the credentials that the go command would use too.
 func netrc(env []string) string {
@@ -128,8 +137,8 @@ func (p *packer) lookUp(ctx context.Context) error {
 }
 
 func (p *packer) lookUpOne(ctx context.Context, e *expected) (err error) {
-	if e.module.Mod == nil && e.module.Zip == "" {
-		e.inSumDB = true // nothing of it that has a sum is carried
+	if !e.hasSum() {
+		e.inSumDB = true
 		return nil
 	}
 	if e.inSumDB = p.db.Covers(e.module.Path); e.inSumDB {
@@ -192,9 +201,22 @@ func (p *packer) sumDBFiles(ctx context.Context) error {
 		return nil
 	}
 	dbName := p.db.Name()
-	files, _, err := p.db.Files(ctx)
+	files, earlier, err := p.db.Files(ctx)
 	if err != nil {
 		return fmt.Errorf("take the proofs of the checksum database: %w", err)
+	}
+	if len(files) == 0 {
+		return nil // there was nothing to look up
+	}
+	for _, head := range earlier {
+		p.record.TreeHeads = append(p.record.TreeHeads, string(head))
+	}
+	p.head = files["latest"]
+	if err := p.record.sizeTreeHeads(p.head, p.db.Key()); err != nil {
+		return err
+	}
+	if given := p.opts.TreeHeads; given != nil && !slices.ContainsFunc(given, func(h []byte) bool { return bytes.Equal(h, p.head) }) {
+		p.opts.Warn(fmt.Sprintf("the tree head to pack with does not cover every module: a newer one is used, %d", p.record.treeHeads[len(p.record.treeHeads)-1]))
 	}
 	p.db = nil // its caches are as large as the files
 	p.sumdb = make(map[string][]byte, len(files))

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,6 +51,70 @@ func TestGoCommand(t *testing.T) {
 	}
 }
 
+// A go command that has used the tree of one bundle goes on with that of the next, and with both
+// laid together, in any order, if the next was packed since the first; otherwise it does not.
+func TestGoCommandMeetsNewerHead(t *testing.T) {
+	s := newTestDB(t)
+	proxy, real := map[string][]byte{}, map[string]string{}
+	old, new := "example.com/old@v1.0.0", "example.com/new@v1.0.0"
+	for _, m := range []string{old, new} {
+		real[m] = publish(t, proxy, m)
+	}
+	s.records = func(path, version string) string { return real[path+"@"+version] }
+	pack := func(m string, since ...[]byte) map[string][]byte {
+		path, version, _ := strings.Cut(m, "@")
+		db, err := New(Options{GOSUMDB: s.key, GOPROXY: s.URL, Since: since})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := db.Lookup(t.Context(), path, version); err != nil {
+			t.Fatal(err)
+		}
+		return files(t, db)
+	}
+	s.grow(t, "example.com/before", 300)
+	a := pack(old)
+	s.grow(t, "example.com/between", 700)
+	b, without := pack(new, a["latest"]), pack(new)
+	s.Close()
+
+	use := func(gopath string, mod string, sets ...map[string][]byte) string {
+		t.Helper()
+		tree := maps.Clone(proxy)
+		for _, set := range sets {
+			for name, data := range set {
+				tree["sumdb/"+dbName+"/"+name] = data
+			}
+		}
+		out, err := downloadAgain(t, gopath, s.key, tree, strings.Fields(mod)...)
+		if err == nil {
+			return ""
+		}
+		return out
+	}
+	for _, test := range []struct {
+		name  string
+		steps func(gopath string) string
+		want  string // in what the go command says
+	}{
+		{"the first, then the next", func(p string) string { return use(p, old, a) + use(p, new, b) }, ""},
+		{"the first, then the next without since", func(p string) string { return use(p, old, a) + use(p, new, without) }, "tile/8/"},
+		{"the next, then the first alone", func(p string) string { return use(p, new, b) + use(p, old, a) }, "tile/8/"},
+		{"the first, then both", func(p string) string { return use(p, old, a) + use(p, new, a, b) + use(p, old, a, b) }, ""},
+		{"the next, then both", func(p string) string { return use(p, new, b) + use(p, old, b, a) + use(p, new, b, a) }, ""},
+		{"both, old first", func(p string) string { return use(p, old, a, b) + use(p, new, a, b) }, ""},
+		{"both, new first", func(p string) string { return use(p, new, a, b) + use(p, old, a, b) }, ""},
+		{"both at once", func(p string) string { return use(p, old+" "+new, a, b) }, ""},
+		{"both without since", func(p string) string { return use(p, old+" "+new, a, without) }, "tile/8/"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if out := test.steps(t.TempDir()); (out == "") != (test.want == "") || !strings.Contains(out, test.want) {
+				t.Errorf("go mod download says %q, want %q", out, test.want)
+			}
+		})
+	}
+}
+
 // publish adds a module to a proxy tree, and returns its record.
 func publish(t *testing.T, tree map[string][]byte, m string, text ...string) string {
 	t.Helper()
@@ -92,6 +157,13 @@ func publish(t *testing.T, tree map[string][]byte, m string, text ...string) str
 // download runs "go mod download" in a fresh place that knows only the tree.
 func download(t *testing.T, key string, tree map[string][]byte, mods ...string) (string, error) {
 	t.Helper()
+	return downloadAgain(t, t.TempDir(), key, tree, mods...)
+}
+
+// downloadAgain runs "go mod download" where nothing is remembered but, in gopath, the tree head
+// that was seen last.
+func downloadAgain(t *testing.T, gopath, key string, tree map[string][]byte, mods ...string) (string, error) {
+	t.Helper()
 	dir := t.TempDir()
 	writeTree(t, filepath.Join(dir, "proxy"), tree)
 	writeTree(t, dir, map[string][]byte{"work/go.mod": []byte("module example.com/work\n")})
@@ -99,7 +171,7 @@ func download(t *testing.T, key string, tree map[string][]byte, mods ...string) 
 	cmd.Dir = filepath.Join(dir, "work")
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "SystemRoot=" + os.Getenv("SystemRoot"), "HOME=" + dir, "USERPROFILE=" + dir, "GOENV=off", "GOTELEMETRY=off",
-		"GOPATH=" + filepath.Join(dir, "gopath"), "GOCACHE=" + filepath.Join(dir, "cache"), "GOFLAGS=-modcacherw", "GOTOOLCHAIN=local",
+		"GOPATH=" + gopath, "GOMODCACHE=" + filepath.Join(dir, "mod"), "GOCACHE=" + filepath.Join(dir, "cache"), "GOFLAGS=-modcacherw", "GOTOOLCHAIN=local",
 		"GOPROXY=file:///" + strings.TrimPrefix(filepath.ToSlash(dir), "/") + "/proxy", "GOSUMDB=" + key, "GOVCS=*:off",
 	}
 	out, err := cmd.CombinedOutput()

@@ -1,9 +1,10 @@
 package sumdb
 
 import (
-	"errors"
+	"bytes"
+	"cmp"
 	"fmt"
-	"io/fs"
+	"slices"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -17,6 +18,8 @@ type head struct {
 	hash tlog.Hash
 }
 
+func (h head) sameTree(other head) bool { return h.n == other.n && h.hash == other.hash }
+
 // HeadSize checks the signature of a tree head, and returns how many records
 // its tree has.
 func HeadSize(msg []byte, verifierKey string) (int64, error) {
@@ -25,6 +28,22 @@ func HeadSize(msg []byte, verifierKey string) (int64, error) {
 		return 0, fmt.Errorf("signed tree head: %w: %w", ErrSecurity, err)
 	}
 	return h.n, nil
+}
+
+// SplitHeads returns the signed tree heads that stand in a file one after the
+// other. It checks none of them.
+func SplitHeads(data []byte) [][]byte {
+	const first = "\ngo.sum database tree\n"
+	var heads [][]byte
+	for data = bytes.TrimSpace(data); len(data) > 0; {
+		end := len(data)
+		if i := bytes.Index(data, []byte(first)); i >= 0 {
+			end = i
+		}
+		heads = append(heads, slices.Concat(bytes.TrimSpace(data[:end]), []byte("\n")))
+		data = bytes.TrimSpace(data[end:])
+	}
+	return heads
 }
 
 // openHeadNote checks the signature of a tree head.
@@ -44,68 +63,17 @@ func openHeadNote(msg []byte, key string) (head, error) {
 	return head{msg, tree.N, tree.Hash}, nil
 }
 
-// openHead sets the head to begin with. A remembered one that does not open
-// is forgotten: it was cut short, or the key is another now.
-func (db *DB) openHead(given []byte) error {
-	if len(given) > 0 {
-		h, err := openHeadNote(given, db.key)
-		if err != nil {
-			return fmt.Errorf("signed tree head of %s: %w: %w", db.name, ErrSecurity, err)
-		}
-		db.head = h
-		return nil
-	}
-	db.head = db.remembered()
-	return nil
+// sortHeads sorts by size, and keeps one of each tree.
+func sortHeads(heads []head) []head {
+	slices.SortFunc(heads, func(a, b head) int {
+		return cmp.Or(cmp.Compare(a.n, b.n), bytes.Compare(a.hash[:], b.hash[:]), bytes.Compare(a.msg, b.msg))
+	})
+	return slices.CompactFunc(heads, head.sameTree)
 }
 
-// remembered returns the newest head seen in earlier runs.
-func (db *DB) remembered() head {
-	data, err := db.cache.readOwn(db.name + "/latest")
-	if err != nil {
+func newest(heads []head) head {
+	if len(heads) == 0 {
 		return head{}
 	}
-	h, err := openHeadNote(data, db.key)
-	if err != nil {
-		return head{}
-	}
-	return h
-}
-
-// headFor returns the head to use once there is a record with the given id,
-// which the database sent along with the head own. It is the present one if
-// that covers the record, else the remembered one, else the database's newest.
-func (db *DB) headFor(id int64, own []byte) (head, error) {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if id < db.head.n {
-		return db.head, nil
-	}
-	if h := db.remembered(); id < h.n {
-		db.head = h
-		return h, nil
-	}
-	data, err := db.remote.read("latest")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return head{}, err
-	}
-	for _, msg := range [][]byte{data, own} {
-		if h, err := openHeadNote(msg, db.key); err == nil && id < h.n {
-			db.head = h
-			return h, nil
-		}
-	}
-	return head{}, fmt.Errorf("%w: no signed tree head covers record %d", ErrSecurity, id)
-}
-
-// remember keeps the head for later runs, if it is the newest yet.
-func (db *DB) remember(msg []byte) error {
-	h, err := openHeadNote(msg, db.key)
-	if err != nil {
-		return err
-	}
-	if h.n > db.remembered().n {
-		db.cache.write(db.name+"/latest", msg)
-	}
-	return nil
+	return slices.MaxFunc(heads, func(a, b head) int { return cmp.Compare(a.n, b.n) })
 }

@@ -24,7 +24,7 @@ func TestFork(t *testing.T) {
 	if !errors.Is(err, ErrSecurity) || !strings.Contains(err.Error(), "misbehavior") {
 		t.Errorf("Lookup: %v", err)
 	}
-	if _, err := New(Options{GOSUMDB: newTestDB(t).key, Head: s.head(t)}); !errors.Is(err, ErrSecurity) {
+	if _, err := New(Options{GOSUMDB: newTestDB(t).key, Heads: [][]byte{s.head(t)}}); !errors.Is(err, ErrSecurity) {
 		t.Errorf("a head signed with another key is taken: %v", err)
 	}
 }

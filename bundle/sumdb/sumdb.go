@@ -25,9 +25,21 @@
 // the one that was remembered, and a newer one only if that does not cover
 // some record. A new head is proven to descend from the remembered one.
 //
+// # Earlier heads
+//
 // A go command that has seen a head accepts another only if it can prove that
-// one tree is the beginning of the other. [Connect] says whether it can, from
-// the files of several databases' parts laid together.
+// one tree is the beginning of the other, for which it reads other tiles than
+// for a record. So the files have those as well that lead to the head from the
+// heads before it: from each that was packed with (RememberPacked), and each
+// that the caller knows of, but no more than the newest MaxEarlier. They are an
+// input like the head, and a caller who gives the head gets only the earlier
+// ones that it gives too.
+//
+// [Connect] says whether a go command can go from any head to any other, with
+// the files of several sets laid together.
+//
+// One possibility would be to carry the tiles from every head that there has
+// been. But nobody has those, and a tree of n records needs them all in the end.
 //
 // # Files
 //
@@ -38,6 +50,8 @@
 //	lookup/<path>@<version>      the record and the head
 //	tile/8/<level>/<number>      256 hashes, tile/8/…​.p/<n> the first n
 //	latest                       the head
+//
+// In the cache there is also packed: the heads that were packed with.
 //
 // One possibility would be to copy the answers and tiles that a go command
 // leaves in its cache. But those prove the records to that go command only,
@@ -80,9 +94,13 @@ type Options struct {
 	CacheDir   string
 	ReadCaches []string // more directories of that layout, which are only read
 
-	// Head is the signed tree head to use. Nil means the remembered one, else
-	// the newest. Neither is kept to if it does not cover every record.
-	Head []byte
+	// Heads are signed tree heads in any order: the newest is the one to use,
+	// go commands may have seen the others. Nil means those that CacheDir
+	// remembers. A newer one is used if none of them covers every record.
+	Heads [][]byte
+	// Since are more heads that go commands may have seen. It is an error if
+	// one is newer than all of Heads; where those are nil, it may be the one to use.
+	Since [][]byte
 
 	Netrc     string            // name of a netrc file with credentials; "" means none
 	Transport http.RoundTripper // nil means http.DefaultTransport
@@ -96,6 +114,8 @@ type DB struct {
 	remote    *remote
 	client    *sumdb.Client
 	ops       *lookupOps
+
+	earlier []head // that go commands may have seen, or the head itself
 
 	mu      sync.Mutex
 	head    head
@@ -120,7 +140,7 @@ func New(opts Options) (*DB, error) {
 		return nil, err
 	}
 	db.cache = cache{dir: opts.CacheDir, more: opts.ReadCaches}
-	if err := db.openHead(opts.Head); err != nil {
+	if err := db.openHeads(opts); err != nil {
 		return nil, err
 	}
 	db.ops = &lookupOps{db: db, failed: map[string]error{}}

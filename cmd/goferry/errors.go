@@ -49,6 +49,7 @@ func exitCode(err error) int {
 		{errInterrupted, exitInterruption},
 		{oci.ErrUsage, exitUsage},
 		{bundle.ErrMismatch, exitMismatch},
+		{sumdb.ErrSecurity, exitMismatch},
 		{oci.ErrDigest, exitMismatch},
 		{bundle.ErrIncomplete, exitIncomplete},
 		{oci.ErrUnauthorized, exitNoAccess},

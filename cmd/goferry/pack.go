@@ -37,7 +37,8 @@ func packCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "platform", Aliases: []string{"p"}, Usage: "carry the toolchain for `OS/ARCH,…`; may be repeated (default: this one)"},
 			&cli.StringFlag{Name: "scope", Value: string(gomod.Dev), Usage: "how much of the module graph: `build|dev|all`"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `REF`: oci:DIR[:TAG], oci-archive:FILE[:TAG], HOST/REPO[:TAG]"},
-			&cli.StringFlag{Name: "tree-head", Usage: "use the signed tree head of the checksum database in `FILE`"},
+			&cli.StringFlag{Name: "tree-head", Usage: "pack with the checksum database's tree heads of `FILE|REF`: signed notes, or a bundle's (default: what this machine packed with before)"},
+			&cli.StringSliceFlag{Name: "since", Usage: "let go commands go on that know the bundle `REF`; may be repeated"},
 			&cli.BoolFlag{Name: "rehearse", Usage: "tag the bundle only if the project builds with it and no network, as \"goferry rehearse\" says"},
 			formatFlag(), progressFlag(), quietFlag(),
 		}, registryFlags()...),
@@ -56,12 +57,15 @@ func pack(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	j, err := begin(c, c.String("output"))
+	j, err := beginPack(c)
 	if err != nil {
 		return err
 	}
 	defer j.show.close()
-	if err := checkDestination(j.places[0]); err != nil {
+	if err := checkDestination(j.places[len(j.places)-1]); err != nil {
+		return err
+	}
+	if opts.TreeHeads, opts.Since, err = readTreeHeads(c, j); err != nil {
 		return err
 	}
 	opts.Progress, opts.Warn = j.show.event, func(text string) { tell(j.show, "warning", text) }
@@ -79,6 +83,15 @@ func pack(c *cli.Context) error {
 	}
 	j.show.close()
 	return printPacked(c, packed, rehearsal)
+}
+
+// beginPack makes the job: first are the bundles with tree heads to pack with, last is the one to write.
+func beginPack(c *cli.Context) (*job, error) {
+	refs, err := treeHeadRefs(c)
+	if err != nil {
+		return nil, err
+	}
+	return begin(c, append(refs, c.String("output"))...)
 }
 
 func printPacked(c *cli.Context, p bundle.Packed, rehearsal *rehearsalJSON) error {
@@ -128,11 +141,6 @@ func packOptions(c *cli.Context) (bundle.PackOptions, error) {
 	}
 	if opts.Created, err = sourceDate(os.Getenv("SOURCE_DATE_EPOCH")); err != nil {
 		return opts, err
-	}
-	if file := c.String("tree-head"); file != "" {
-		if opts.TreeHead, err = os.ReadFile(file); err != nil {
-			return opts, err
-		}
 	}
 	opts.CacheDir = cacheDir()
 	if c.Bool("rehearse") {
