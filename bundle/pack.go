@@ -42,6 +42,8 @@ type PackOptions struct {
 	// remembers. Since are more of the latter.
 	TreeHeads, Since [][]byte
 
+	RequireSumDB bool // fail with [ErrNotInSumDB] for what the checksum database does not cover; else warn
+
 	// BeforeTag is given the bundle as it was read back from the store. If it fails nothing is
 	// tagged, and Pack returns its error. Nil: the bundle is tagged as it is.
 	BeforeTag func(context.Context, *Verified) error
@@ -64,7 +66,7 @@ type Packed struct {
 // it tags it. Nothing is tagged when anything fails.
 //
 // Errors are those of package gomod for what cannot be captured, [ErrMismatch] for a sum that
-// go.sum or the checksum database does not confirm, those of package sumdb, and
+// go.sum or the checksum database does not confirm, [ErrNotInSumDB], those of package sumdb, and
 // those of the store.
 func Pack(ctx context.Context, dst oci.Store, tag string, opts PackOptions) (Packed, error) {
 	if opts.Warn == nil {

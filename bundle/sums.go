@@ -83,7 +83,7 @@ func (p *packer) begin() (err error) {
 		p.order = append(p.order, e)
 		p.expected[e.entry.String()] = e
 	}
-	return nil
+	return p.checkCovered()
 }
 
 func (p *packer) openSumDB() (*sumdb.DB, error) {

@@ -19,7 +19,7 @@ const (
 	exitDone         = 0
 	exitFailed       = 1   // anything that has no code of its own
 	exitUsage        = 2   // the command line
-	exitMismatch     = 3   // a digest, sum or structure is not what it has to be
+	exitMismatch     = 3   // a digest, sum or structure is not what it has to be, or is not proven where it has to be
 	exitNoAccess     = 4   // 401, 403
 	exitNetwork      = 5   // no connection, cut connection, 5xx
 	exitIncomplete   = 6   // something that a bundle names is not there
@@ -49,6 +49,7 @@ func exitCode(err error) int {
 		{errInterrupted, exitInterruption},
 		{oci.ErrUsage, exitUsage},
 		{bundle.ErrMismatch, exitMismatch},
+		{bundle.ErrNotInSumDB, exitMismatch},
 		{sumdb.ErrSecurity, exitMismatch},
 		{oci.ErrDigest, exitMismatch},
 		{bundle.ErrIncomplete, exitIncomplete},

@@ -39,6 +39,7 @@ func packCommand() *cli.Command {
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `REF`: oci:DIR[:TAG], oci-archive:FILE[:TAG], HOST/REPO[:TAG]"},
 			&cli.StringFlag{Name: "tree-head", Usage: "pack with the checksum database's tree heads of `FILE|REF`: signed notes, or a bundle's (default: what this machine packed with before)"},
 			&cli.StringSliceFlag{Name: "since", Usage: "let go commands go on that know the bundle `REF`; may be repeated"},
+			&cli.BoolFlag{Name: "require-sumdb", Usage: "refuse what the checksum database does not cover"},
 			&cli.BoolFlag{Name: "rehearse", Usage: "tag the bundle only if the project builds with it and no network, as \"goferry rehearse\" says"},
 			formatFlag(), progressFlag(), quietFlag(),
 		}, registryFlags()...),
@@ -125,6 +126,8 @@ func packOptions(c *cli.Context) (bundle.PackOptions, error) {
 		Toolchains: toolchains(c),
 		Scope:      gomod.Scope(c.String("scope")),
 		Env:        os.Environ(),
+
+		RequireSumDB: c.Bool("require-sumdb"),
 	}
 	if err := checkPackWords(opts); err != nil {
 		return opts, err
