@@ -31,9 +31,10 @@
 //
 // The graph layer has the .info and .mod files of modules that take part in version
 // selection only, the answers to version queries (list and @latest), the part of the
-// checksum database that proves every sum in the bundle (see package sumdb), and the
-// bundle's own record, usr/local/share/goferry/bundle.json (see [Record]). Every entry but
-// the go.mod files and the database's is made again when the bundle is checked, and compared.
+// checksum database that proves every sum in the bundle, to a fresh go command and to one that
+// has seen the tree head of an earlier bundle (see package sumdb), and the bundle's own record,
+// usr/local/share/goferry/bundle.json (see [Record]). Every entry but the go.mod files and the
+// database's is made again when the bundle is checked, and compared.
 //
 // Unpacked below one root the layers are at once a GOPROXY tree, a module cache and a
 // GOROOT: go/pkg/mod/cache/download can be used as GOPROXY=file://…, and an image of up to

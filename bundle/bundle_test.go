@@ -113,23 +113,30 @@ func packTest(t testing.TB, c *gomod.Captured, dir string) (oci.Store, ocispec.D
 }
 
 func packCaptured(ctx context.Context, s oci.Store, c *gomod.Captured, cacheDir string) (Packed, error) {
-	var platforms []gomod.Platform
-	for _, t := range c.Toolchains {
-		platforms = append(platforms, t.Platform)
-	}
-	return packFor(ctx, s, c, platforms, cacheDir)
+	return packFor(ctx, s, c, toolchainPlatforms(c), cacheDir)
 }
 
 func packFor(ctx context.Context, s oci.Store, c *gomod.Captured, platforms []gomod.Platform, cacheDir string) (Packed, error) {
-	p := &packer{
-		dst: s, opts: PackOptions{Scope: gomod.Dev, Platforms: platforms, CacheDir: cacheDir, Warn: func(string) {}},
-		report: func(Event) {}, captured: c, release: func() {}, proofs: openProofs(cacheDir),
-	}
+	p := newPacker(s, c, platforms, cacheDir)
 	defer p.proofs.save()
 	if err := p.begin(); err != nil {
 		return Packed{}, err
 	}
 	return p.write(ctx, "v1")
+}
+
+func newPacker(s oci.Store, c *gomod.Captured, platforms []gomod.Platform, cacheDir string) *packer {
+	return &packer{
+		dst: s, opts: PackOptions{Scope: gomod.Dev, Platforms: platforms, CacheDir: cacheDir, Warn: func(string) {}},
+		report: func(Event) {}, captured: c, release: func() {}, proofs: openProofs(cacheDir),
+	}
+}
+
+func toolchainPlatforms(c *gomod.Captured) (platforms []gomod.Platform) {
+	for _, t := range c.Toolchains {
+		platforms = append(platforms, t.Platform)
+	}
+	return platforms
 }
 
 func layout(t testing.TB, dir string) oci.Store {

@@ -266,6 +266,13 @@ func newForgeryOf(t *testing.T, c *gomod.Captured) *forgery {
 	f := &forgery{dir: t.TempDir()}
 	var desc ocispec.Descriptor
 	f.store, desc = packTest(t, c, f.dir)
+	f.open(t, desc)
+	return f
+}
+
+// open reads the documents of the bundle.
+func (f *forgery) open(t *testing.T, desc ocispec.Descriptor) {
+	t.Helper()
 	for _, step := range []struct {
 		desc func() ocispec.Descriptor
 		to   any
@@ -278,7 +285,6 @@ func newForgeryOf(t *testing.T, c *gomod.Captured) *forgery {
 			t.Fatal(err)
 		}
 	}
-	return f
 }
 
 func (f *forgery) push(t *testing.T, mediaType string, data []byte) ocispec.Descriptor {

@@ -1,8 +1,8 @@
 package sumdb
 
 import (
+	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,9 +24,9 @@ func (e *ConnectError) Error() string {
 func (e *ConnectError) Unwrap() error { return e.Err }
 
 // Connect proves that a go command which has seen any of the signed tree heads
-// can meet any other of them with no more than these files of the database: it
-// asks for the tiles that show the smaller tree to be the beginning of the
-// larger one. The error is a [ConnectError]: that of files if one could not be
+// can meet any other of them with no more than these files of the database: the
+// tiles that it asks for show the smaller tree to be the beginning of the larger
+// one. The error is a [ConnectError]: that of files if one could not be
 // read, and [ErrSecurity] if the trees contradict each other. A head that does
 // not verify with the key is [ErrSecurity] too.
 func Connect(files func(name string) ([]byte, error), verifierKey string, heads [][]byte) error {
@@ -56,37 +56,37 @@ func connect(files func(name string) ([]byte, error), verifierKey string, older,
 		}
 		return fmt.Errorf("%w: two trees of one size", ErrSecurity)
 	}
-	ops := &connectOps{replayOps: replayOps{files: files, key: verifierKey}, latest: [][]byte{older.msg, newer.msg}}
-	if _, err := sumdb.NewClient(ops).Lookup("golang.org/toolchain", "v0.0.1"); !ops.connected {
+	ops := &connectOps{replayOps: replayOps{files: files, key: verifierKey}, seen: older, next: newer}
+	if _, err := sumdb.NewClient(ops).Lookup("go.sum", fmt.Sprint(newer.n)); !ops.connected {
 		return ops.explain(err)
 	}
 	return nil
 }
 
-// connectOps is what a client runs on that has seen one head, and then finds
-// that another go command has remembered a newer one. It merges the two before
-// it looks anything up.
+// connectOps is what a client runs on that has seen one head, and is answered
+// under the next. That it remembers the next one shows that it has proven it.
+// The record is none that this head covers, so no tile is read for it.
 type connectOps struct {
 	replayOps
-	latest    [][]byte // answers to come; the last one stays
-	connected bool
+	seen, next head
+	connected  bool
 }
 
 func (o *connectOps) ReadConfig(file string) ([]byte, error) {
 	if file == "key" {
 		return []byte(o.key), nil
 	}
-	msg := o.latest[0]
-	if len(o.latest) > 1 {
-		o.latest = o.latest[1:]
-	}
-	return msg, nil
+	return o.seen.msg, nil
+}
+
+func (o *connectOps) WriteConfig(_ string, _, new []byte) error {
+	o.connected = bytes.Equal(new, o.next.msg)
+	return nil
 }
 
 func (o *connectOps) ReadRemote(path string) ([]byte, error) {
 	if strings.HasPrefix(path, "/lookup/") {
-		o.connected = true
-		return nil, errors.ErrUnsupported
+		return record{o.next.n, []byte("a record\n")}.format(o.next)
 	}
 	return o.replayOps.ReadRemote(path)
 }

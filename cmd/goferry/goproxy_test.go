@@ -40,7 +40,8 @@ var sumdbKeys = sync.OnceValues(func() (signer, verifier string) {
 
 // serveModules serves the modules of testdata/mod and the script's .gomodproxy, with a
 // checksum database that knows all of them, and points the go command there. Of the modules
-// named in the script's file .forged the database has another sum.
+// named in the script's file .forged the database has another sum; those in .later it records
+// when they are asked for.
 func serveModules(env *testscript.Env) error {
 	dir := filepath.Join(env.WorkDir, ".gomodproxy")
 	if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -72,7 +73,11 @@ func serveModules(env *testscript.Env) error {
 		}
 		return goSum(proxy.URL, path, version, "")
 	})
-	if err := fill(db, dir); err != nil {
+	later, err := os.ReadFile(filepath.Join(env.WorkDir, ".later"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := fill(db, dir, string(later)); err != nil {
 		return err
 	}
 	env.Values["world"].(*world).sumdb = db
@@ -114,8 +119,8 @@ func both(proxy string, db http.Handler) (http.Handler, error) {
 }
 
 // fill records every module in order of its name, so that the tree does not depend on who
-// asks first.
-func fill(db *sumdb.TestServer, dir string) error {
+// asks first. Those that are named in later are recorded when somebody asks.
+func fill(db *sumdb.TestServer, dir, later string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -133,6 +138,9 @@ func fill(db *sumdb.TestServer, dir string) error {
 		version, err := module.UnescapeVersion(name[i+1:])
 		if err != nil {
 			return err
+		}
+		if strings.Contains(later, path+" "+version) {
+			continue
 		}
 		if _, err := db.Lookup(context.Background(), module.Version{Path: path, Version: version}); err != nil {
 			return err

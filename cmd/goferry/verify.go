@@ -76,7 +76,7 @@ func provenBy(r *bundle.Report) string {
 	if r.SumDB == "" {
 		b.WriteString("no checksum database: the sums are held against nothing but the bundle's record and its go.sum\n")
 	} else {
-		fmt.Fprintf(&b, "checksum database: %s\n", printable(r.SumDB))
+		fmt.Fprintf(&b, "checksum database: %s\n%s", printable(r.SumDB), treeHeadLine(r.TreeHeads))
 		fmt.Fprintf(&b, "not covered by it: %d\n", len(r.NotInSumDB))
 		for i, name := range r.NotInSumDB {
 			if i == most {
@@ -88,4 +88,18 @@ func provenBy(r *bundle.Report) string {
 	}
 	b.WriteString("signature: not checked (this version does not sign)\n")
 	return b.String()
+}
+
+// treeHeadLine says up to where the checksum database goes, and from where go commands can go on.
+func treeHeadLine(sizes []int64) string {
+	n := len(sizes) - 1
+	switch {
+	case n < 0:
+		return "" // nothing is covered by it
+	case n == 0:
+		return fmt.Sprintf("tree head: %d\n", sizes[0])
+	case n == 1:
+		return fmt.Sprintf("tree head: %d, which leads on from %d\n", sizes[1], sizes[0])
+	}
+	return fmt.Sprintf("tree head: %d, which leads on from %d others, %d to %d\n", sizes[n], n, sizes[0], sizes[n-1])
 }
