@@ -144,7 +144,7 @@ func chooseLayers(bundles []SiteBundle) map[string]siteLayer {
 			if layerKind(l.desc) == kindGraph {
 				continue
 			}
-			l := siteLayer{b.Verified, l}
+			l := siteLayer{b.Name, b.Verified, l}
 			if was, ok := chosen[layerName(l.desc)]; !ok || l.before(was) {
 				chosen[layerName(l.desc)] = l
 			}

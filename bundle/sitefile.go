@@ -38,9 +38,10 @@ type memoryFile struct{ *bytes.Reader }
 
 func (memoryFile) Close() error { return nil }
 
-// A siteLayer is a proven layer and the bundle that it is read from.
+// A siteLayer is a layer and the bundle that it is read from.
 type siteLayer struct {
-	v *Verified
+	name string // of the bundle
+	v    *Verified
 	proofLayer
 }
 

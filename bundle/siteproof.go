@@ -41,16 +41,16 @@ func (b SiteBundle) key() provenBundle {
 // proven in the same store.
 func (s *Site) prove(ctx context.Context, previous *Site, report func(Event)) error {
 	var jobs []siteLayer
-	names := make(map[provenLayer]string)
+	seen := make(map[provenLayer]bool)
 	total := Event{Stage: "verify"}
 	for _, b := range s.bundles {
 		for _, l := range b.layers() {
-			l := siteLayer{b.Verified, l}
+			l := siteLayer{b.Name, b.Verified, l}
 			key := l.key()
-			if _, ok := names[key]; ok || layerKind(l.desc) == kindGraph {
+			if seen[key] || layerKind(l.desc) == kindGraph {
 				continue
 			}
-			names[key] = b.Name
+			seen[key] = true
 			if previous != nil {
 				if c, ok := previous.proven[key]; ok {
 					s.proven[key] = c
@@ -70,7 +70,7 @@ func (s *Site) prove(ctx context.Context, previous *Site, report func(Event)) er
 		c, err := l.read(ctx)
 		report(Event{Stage: "verify", Item: layerName(l.desc), Items: 1})
 		if err != nil {
-			err = fmt.Errorf("%s: %s: %w", names[l.key()], layerName(l.desc), err)
+			err = fmt.Errorf("%s: %s: %w", l.name, layerName(l.desc), err)
 		}
 		if err != nil && (ctx.Err() != nil || !isProblem(err)) {
 			return err
@@ -126,7 +126,7 @@ func (s *Site) proveGraph(ctx context.Context, b SiteBundle) (p part, err error)
 	c := &checker{v: b.Verified, contents: make(map[string]moduleContent)}
 	for _, l := range b.layers() {
 		if layerKind(l.desc) == kindModule {
-			c.contents[layerName(l.desc)] = s.proven[siteLayer{b.Verified, l}.key()]
+			c.contents[layerName(l.desc)] = s.proven[siteLayer{b.Name, b.Verified, l}.key()]
 		}
 	}
 	for _, platform := range b.Platforms { // of one graph, see Verified.checkNames

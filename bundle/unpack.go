@@ -195,7 +195,7 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 	for i, b := range u.bundles {
 		c := &checker{v: b.Verified, contents: u.contentsOf(b)}
 		if err := c.checkGraph(parts[i].record, parts[i].files); err != nil {
-			return fmt.Errorf("unpack the module graph of %s: %w", b.Name, err)
+			return fmt.Errorf("unpack %s: module graph: %w", b.Name, err)
 		}
 	}
 	answers, err := m.answers(u.contents)
@@ -225,7 +225,7 @@ func (u *unpacker) openGraphs(ctx context.Context) ([]part, error) {
 	for _, b := range u.bundles {
 		record, files, err := b.openGraph(ctx, b.Platforms[0])
 		if err != nil {
-			return nil, fmt.Errorf("unpack the module graph of %s: %w", b.Name, err)
+			return nil, fmt.Errorf("unpack %s: module graph: %w", b.Name, err)
 		}
 		parts = append(parts, part{b.Name, record, files})
 	}
@@ -243,7 +243,7 @@ func (u *unpacker) write(ctx context.Context, g *generation, w *layerWriter, m *
 			return u.smallFiles(ctx, w, m.sumdb)
 		}
 		if err := u.layer(ctx, g, l); err != nil {
-			return fmt.Errorf("unpack %s: %w", layerName(l.desc), err)
+			return fmt.Errorf("unpack %s: %s: %w", l.name, layerName(l.desc), err)
 		}
 		l.v.report(Event{Stage: l.v.stage, Item: layerName(l.desc), Items: 1})
 		return nil

@@ -23,7 +23,7 @@ func (u *unpacker) choose() {
 			}
 			m, _ := layerModule(l.desc)
 			if v, _, _, err := toolchain.ParseVersion(m.Version); err == nil && version.Compare(v, newest) > 0 {
-				newest, goroot = v, siteLayer{b.Verified, l}
+				newest, goroot = v, siteLayer{b.Name, b.Verified, l}
 			}
 		}
 	}
@@ -81,7 +81,7 @@ func (u *unpacker) layer(ctx context.Context, g *generation, l siteLayer) error 
 		}
 	}
 	if u.kept != nil && l.v.store == u.kept {
-		return fmt.Errorf("%w: %s has been changed since it was unpacked: unpack its bundle again, with the others", ErrMismatch, u.tree.dir)
+		return fmt.Errorf("%w: %s has been changed since: unpack %s again, with the others", ErrMismatch, u.tree.dir, l.name)
 	}
 	var err error
 	w := g.layer(l.proofLayer, goroot)
