@@ -23,6 +23,7 @@ type mergeDB struct {
 	*httptest.Server
 	signer, key string
 	db          *xsumdb.TestServer
+	real        map[string]RecordModule // sums that are not made up, by "path@version"
 }
 
 func newMergeDB(t *testing.T, name string) *mergeDB {
@@ -36,9 +37,14 @@ func newMergeDB(t *testing.T, name string) *mergeDB {
 
 func serveMergeDB(t *testing.T, signer, key string) *mergeDB {
 	t.Helper()
-	db := &mergeDB{signer: signer, key: key, db: xsumdb.NewTestServer(signer, func(path, version string) ([]byte, error) {
-		return fmt.Appendf(nil, "%s %s %s\n%[1]s %[2]s/go.mod %[4]s\n", path, version, mergeSum(path, version), mergeSum(path, version+"/go.mod")), nil
-	})}
+	db := &mergeDB{signer: signer, key: key, real: make(map[string]RecordModule)}
+	db.db = xsumdb.NewTestServer(signer, func(path, version string) ([]byte, error) {
+		m, ok := db.real[path+"@"+version]
+		if !ok {
+			m.Sum, m.GoModSum = mergeSum(path, version), mergeSum(path, version+"/go.mod")
+		}
+		return fmt.Appendf(nil, "%s %s %s\n%[1]s %[2]s/go.mod %[4]s\n", path, version, m.Sum, m.GoModSum), nil
+	})
 	db.Server = httptest.NewServer(xsumdb.NewServer(db.db))
 	t.Cleanup(db.Close)
 	return db
