@@ -54,6 +54,19 @@
 // settles what the bundle is, from its documents; [Verified.Check] and [Unpack] read the blobs,
 // and use nothing of a blob before its digest and its sums are found right.
 //
+// # A site
+//
+// The go command remembers the newest tree head of the checksum database that it has seen, and
+// accepts another one only with the tiles that connect the two. So a site has one tree, not one for
+// each bundle: [Unpack] and [OpenSite] merge bundles by the same rules, which do not depend on the
+// order, and refuse bundles that contradict each other: another zip for the same version, another
+// database, another history of it, an exception from it for what another bundle proves. What is
+// made again for all of them together are the answers to queries, the record and the settings.
+//
+// A directory keeps the documents and the graph layers of the bundles in it, so that another can be
+// added without them: their digests prove which files the directory must have, and the files' size,
+// mode and time that nobody touched them since they were proven.
+//
 // # What was rejected
 //
 // One possibility would be to carry extracted module trees and .ziphash files, which the go
