@@ -224,6 +224,9 @@ func (u *unpacker) openGraphs(ctx context.Context) ([]part, error) {
 	var parts []part
 	for _, b := range u.bundles {
 		record, files, err := b.openGraph(ctx, b.Platforms[0])
+		if err != nil && u.stays(b.Verified) {
+			return nil, u.touched(b.Name, fmt.Errorf("module graph: %w", err))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("unpack %s: module graph: %w", b.Name, err)
 		}

@@ -70,12 +70,12 @@ func (u *unpacker) stay(ctx context.Context, g *generation) (err error) {
 	u.opts.Extract = g.before.Extract
 	layout := oci.Reference{Transport: oci.TransportLayout, Path: filepath.Join(u.tree.dir, filepath.FromSlash(g.old), genBundles)}
 	if u.kept, err = oci.Open(ctx, layout, oci.Options{}); err != nil {
-		return u.touched(err)
+		return u.touched("its bundles", err)
 	}
 	for _, b := range g.before.Bundles {
 		v, err := open(ctx, u.kept, b.Digest.String())
 		if err != nil {
-			return u.touched(fmt.Errorf("%s: %w", b.Name, err))
+			return u.touched(b.Name, err)
 		}
 		v.report = u.bundles[0].report
 		if err := u.take(SiteBundle{b.Name, v}); err != nil {
@@ -85,9 +85,13 @@ func (u *unpacker) stay(ctx context.Context, g *generation) (err error) {
 	return nil
 }
 
-// touched says of an error that somebody changed the directory.
-func (u *unpacker) touched(err error) error {
-	return fmt.Errorf("%w: %s has been changed since it was unpacked: unpack its bundles again: %w", ErrMismatch, u.tree.dir, err)
+// stays says whether a bundle is one that the directory had before.
+func (u *unpacker) stays(v *Verified) bool { return u.kept != nil && v.store == u.kept }
+
+// touched is the error for a bundle that stays when what is kept of it is not as it was. It is not
+// ErrIncomplete, whatever the cause: another copy of the bundle would not help.
+func (u *unpacker) touched(name string, cause error) error {
+	return fmt.Errorf("%w: %s has been changed since: unpack %s again, with the others (%v)", ErrMismatch, u.tree.dir, name, cause)
 }
 
 // checkHeads warns of a checksum database on which go commands that used the directory so far will

@@ -3,7 +3,7 @@ package bundle
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"go/version"
 	"strings"
 
@@ -80,8 +80,8 @@ func (u *unpacker) layer(ctx context.Context, g *generation, l siteLayer) error 
 			return u.linkedLayer(g, l, m, isModule)
 		}
 	}
-	if u.kept != nil && l.v.store == u.kept {
-		return fmt.Errorf("%w: %s has been changed since: unpack %s again, with the others", ErrMismatch, u.tree.dir, l.name)
+	if u.stays(l.v) {
+		return u.touched(l.name, errors.New("not the files that were unpacked"))
 	}
 	var err error
 	w := g.layer(l.proofLayer, goroot)
