@@ -136,7 +136,8 @@ func isImmutable(name string) bool {
 }
 
 // chooseLayers returns the layers of the bundles by name, each once. Two that have the same sum may
-// still be other bytes: one on this machine goes before one in a registry, and then the digest decides.
+// still be other bytes: one on this machine goes before one in a registry, the zip of a toolchain
+// before a GOROOT, and then the digest decides.
 func chooseLayers(bundles []SiteBundle) map[string]siteLayer {
 	chosen := make(map[string]siteLayer)
 	for _, b := range bundles {
@@ -156,6 +157,9 @@ func chooseLayers(bundles []SiteBundle) map[string]siteLayer {
 func (l siteLayer) before(other siteLayer) bool {
 	if l.local() != other.local() {
 		return l.local()
+	}
+	if layerKind(l.desc) != layerKind(other.desc) {
+		return layerKind(l.desc) == kindToolchainZip
 	}
 	return l.desc.Digest < other.desc.Digest
 }
