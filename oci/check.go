@@ -3,7 +3,6 @@ package oci
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"io"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -48,8 +47,6 @@ func checkBlob(ctx context.Context, s Store, desc ocispec.Descriptor, onBytes fu
 	}
 	defer rc.Close()
 	// The struct hides ReadAt: a blob is read once, from its beginning.
-	if _, err := copyBlob(ctx, io.Discard, newMeter(struct{ io.Reader }{rc}, onBytes), desc); err != nil {
-		return fmt.Errorf("blob %s: %w", desc.Digest, err)
-	}
-	return nil
+	_, err = copyBlob(ctx, io.Discard, newMeter(struct{ io.Reader }{rc}, onBytes), desc)
+	return err
 }

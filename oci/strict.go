@@ -40,11 +40,16 @@ func FetchDocument(ctx context.Context, s content.Fetcher, desc ocispec.Descript
 }
 
 func fetchBytes(ctx context.Context, s content.Fetcher, desc ocispec.Descriptor) ([]byte, error) {
+	return FetchBytes(ctx, s, desc, maxDocument)
+}
+
+// FetchBytes returns a small blob, whose size may be up to limit, when its digest is found right.
+func FetchBytes(ctx context.Context, s content.Fetcher, desc ocispec.Descriptor, limit int64) ([]byte, error) {
 	if !validDigest(desc.Digest) {
 		return nil, malformed("malformed digest %q", desc.Digest)
 	}
-	if desc.Size < 0 || desc.Size > maxDocument {
-		return nil, malformed("%s: a document of %d bytes, at most %d are read", desc.Digest, desc.Size, maxDocument)
+	if desc.Size < 0 || desc.Size > limit {
+		return nil, malformed("%s: a document of %d bytes, at most %d are read", desc.Digest, desc.Size, limit)
 	}
 	rc, err := s.Fetch(ctx, desc)
 	if err != nil {
