@@ -67,6 +67,22 @@
 // added without them: their digests prove which files the directory must have, and the files' size,
 // mode and time that nobody touched them since they were proven.
 //
+// # Who made it
+//
+// Sign signs the index, and each manifest as Harbor asks for that, in the two forms that cosign has (see package
+// signing): as a layer of the manifest with the tag sha256-<hex>.sig, and as a sigstore bundle that refers to what is
+// signed. Cosign looks at nothing but sigstore bundles where it finds one, by whomever; so Sign never makes the first
+// one where that would hide somebody's signature. The claims of a signature are cosign's annotations:
+//
+//	dev.goferry.name       the bundle's title, which is the same wherever the bundle is kept
+//	dev.goferry.tag        the tag under which it was signed; it is not believed under another
+//	dev.goferry.sequence   a number that grows: the time of signing, unless the user numbers bundles
+//	dev.goferry.platforms  what the bundle is for
+//	dev.goferry.index      on a manifest: the index that it is a part of, in place of which it is not believed
+//
+// With a [Trust], Verify asks for signatures by its keys before it reads anything else. All that are stored are tried,
+// as anybody can add one to a registry: one that is wrong, foreign, or an attestation, hides no good one.
+//
 // # What was rejected
 //
 // One possibility would be to carry extracted module trees and .ziphash files, which the go

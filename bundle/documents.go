@@ -35,8 +35,10 @@ func checkIndex(data []byte, index ocispec.Index) error {
 		return fmt.Errorf("schemaVersion is %d, not 2", index.SchemaVersion)
 	case index.MediaType != ocispec.MediaTypeImageIndex:
 		return fmt.Errorf("mediaType is %q", index.MediaType)
+	case index.Annotations[AnnotationFormat] == "":
+		return ErrNotBundle
 	case index.Annotations[AnnotationFormat] != formatVersion:
-		return fmt.Errorf("not a goferry bundle (annotation %s is %q, not %q)", AnnotationFormat, index.Annotations[AnnotationFormat], formatVersion)
+		return fmt.Errorf("annotation %s is %q, not %q", AnnotationFormat, index.Annotations[AnnotationFormat], formatVersion)
 	case len(index.Manifests) == 0 || len(index.Manifests) > maxPlatforms:
 		return fmt.Errorf("it names %d manifests", len(index.Manifests))
 	case index.ArtifactType != "" || index.Subject != nil:

@@ -15,6 +15,7 @@ import (
 // VerifyOptions says what is verified.
 type VerifyOptions struct {
 	Platforms []gomod.Platform // nil means all of the bundle's
+	Trust     *Trust           // nil: nothing is asked of signatures
 	Progress  func(Event)      // nil: not told
 }
 
@@ -24,6 +25,9 @@ type VerifyOptions struct {
 type Verified struct {
 	Index     ocispec.Descriptor
 	Platforms []Platform // in the order of the index; those that were asked for
+
+	// Signatures are those that the Trust believes; nil: none was asked for, and nobody knows who made the bundle.
+	Signatures []Signature
 
 	store       oci.Store
 	documents   []document // index, manifests and configs, of all platforms
@@ -61,13 +65,25 @@ type Platform struct {
 func (p Platform) Runnable() bool { return p.Config.MediaType == ocispec.MediaTypeImageConfig }
 
 // Verify finds the bundle that target, a tag or a digest, names in s, and checks its documents.
-// A target that is there but is not a bundle, or not a whole one, is [ErrMismatch].
+// It is found once, and everything after that is by digest. Where the options have a Trust, nothing is read of
+// what is not signed, which is [ErrUntrusted]. A target that is there but is not a bundle, or not a whole one, is
+// [ErrMismatch].
 func Verify(ctx context.Context, s oci.Store, target string, opts VerifyOptions) (*Verified, error) {
-	v, err := open(ctx, s, target)
+	desc, err := s.Resolve(ctx, target)
 	if err != nil {
 		return nil, err
 	}
-	v.report = reporter(opts.Progress)
+	var signatures []Signature
+	if opts.Trust != nil {
+		if signatures, err = opts.Trust.check(ctx, s, desc, target); err != nil {
+			return nil, err
+		}
+	}
+	v, err := openIndex(ctx, s, desc)
+	if err != nil {
+		return nil, err
+	}
+	v.Signatures, v.report = signatures, reporter(opts.Progress)
 	if opts.Platforms == nil {
 		return v, nil
 	}
@@ -88,14 +104,19 @@ func (v *Verified) platforms() []string {
 	return names
 }
 
-// open reads the documents of a bundle.
+// open finds a bundle and reads its documents.
 func open(ctx context.Context, s oci.Store, target string) (*Verified, error) {
 	desc, err := s.Resolve(ctx, target)
 	if err != nil {
 		return nil, err
 	}
+	return openIndex(ctx, s, desc)
+}
+
+// openIndex reads the documents of a bundle.
+func openIndex(ctx context.Context, s oci.Store, desc ocispec.Descriptor) (*Verified, error) {
 	if desc.MediaType != ocispec.MediaTypeImageIndex {
-		return nil, fmt.Errorf("%w: %s is a %q, not a bundle's index", ErrMismatch, desc.Digest, desc.MediaType)
+		return nil, notBundle(desc)
 	}
 	var index ocispec.Index
 	data, err := oci.FetchDocument(ctx, s, desc, &index)
