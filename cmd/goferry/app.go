@@ -20,7 +20,8 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			"A bundle is kept in a directory (oci:DIR[:TAG]), a file (oci-archive:FILE[:TAG]) or a\n" +
 			"registry (HOST/REPO[:TAG][@DIGEST]).",
 		Commands: []*cli.Command{
-			packCommand(), rehearseCommand(), copyCommand(), inspectCommand(), verifyCommand(), unpackCommand(), serveCommand(), envCommand(),
+			packCommand(), rehearseCommand(), keygenCommand(), signCommand(), copyCommand(), inspectCommand(), verifyCommand(),
+			unpackCommand(), serveCommand(), envCommand(),
 			loginCommand(), logoutCommand(), completionCommand(), versionCommand(), helpCommand(), rehearseChildCommand(),
 		},
 		Flags:                     []cli.Flag{cli.HelpFlag}, // the library adds it only together with its own help command

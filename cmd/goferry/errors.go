@@ -12,6 +12,7 @@ import (
 	"github.com/goferry/goferry/bundle/gomod"
 	"github.com/goferry/goferry/bundle/sumdb"
 	"github.com/goferry/goferry/oci"
+	"github.com/goferry/goferry/signing"
 )
 
 // The exit codes. They are API: never renumbered, and given a new meaning never.
@@ -19,7 +20,7 @@ const (
 	exitDone         = 0
 	exitFailed       = 1   // anything that has no code of its own
 	exitUsage        = 2   // the command line
-	exitMismatch     = 3   // a digest, sum or structure is not what it has to be, or is not proven where it has to be
+	exitMismatch     = 3   // a digest, sum, signature or structure is not what it has to be, or is not proven where it has to be
 	exitNoAccess     = 4   // 401, 403
 	exitNetwork      = 5   // no connection, cut connection, 5xx
 	exitIncomplete   = 6   // something that a bundle names is not there
@@ -52,6 +53,8 @@ func exitCode(err error) int {
 		{bundle.ErrNotInSumDB, exitMismatch},
 		{sumdb.ErrSecurity, exitMismatch},
 		{oci.ErrDigest, exitMismatch},
+		{bundle.ErrUntrusted, exitMismatch},
+		{signing.ErrKey, exitMismatch},
 		{bundle.ErrIncomplete, exitIncomplete},
 		{oci.ErrUnauthorized, exitNoAccess},
 		{gomod.ErrAuth, exitNoAccess},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -65,19 +64,14 @@ func login(c *cli.Context) error {
 	return nil
 }
 
-// askPassword asks the person at the terminal, without showing what is typed.
+// askPassword asks the person at the terminal.
 func askPassword(c *cli.Context, host string) (string, error) {
-	f, ok := c.App.Reader.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	fd, ok := terminalOf(c)
+	if !ok {
 		return "", withHint(usagef("login: no terminal to ask for the password on"), "goferry login -u NAME --password-stdin %s < FILE", host)
 	}
-	fmt.Fprintf(c.App.ErrWriter, "goferry: password of %s at %s: ", printable(c.String("username")), printable(host))
-	password, err := readHidden(c.Context, int(f.Fd()))
-	fmt.Fprintln(c.App.ErrWriter)
-	if err != nil {
-		return "", fmt.Errorf("read the password: %w", err)
-	}
-	return string(password), nil
+	password, err := ask(c, fd, fmt.Sprintf("password of %s at %s", c.String("username"), host))
+	return string(password), err
 }
 
 // readHidden is [term.ReadPassword] that an interrupt ends, and the terminal shows again

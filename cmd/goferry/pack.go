@@ -37,6 +37,8 @@ func packCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "platform", Aliases: []string{"p"}, Usage: "carry the toolchain for `OS/ARCH,…`; may be repeated (default: this one)"},
 			&cli.StringFlag{Name: "scope", Value: string(gomod.Dev), Usage: "how much of the module graph: `build|dev|all`"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `REF`: oci:DIR[:TAG], oci-archive:FILE[:TAG], HOST/REPO[:TAG]"},
+			&cli.StringFlag{Name: "sign-key", Usage: "sign the bundle with the private key `KEY`, as \"goferry sign\" does"},
+			claimFlag(), signatureFormatFlag(),
 			&cli.StringFlag{Name: "tree-head", Usage: "pack with the checksum database's tree heads of the bundle `REF`, or in a file (default: those packed with here before)"},
 			&cli.StringSliceFlag{Name: "since", Usage: "let go commands go on that have used the bundle `REF`; may be repeated"},
 			&cli.BoolFlag{Name: "require-sumdb", Usage: "refuse what the checksum database does not cover"},
@@ -70,12 +72,19 @@ func pack(c *cli.Context) error {
 		return err
 	}
 	opts.Progress, opts.Warn = j.show.event, func(text string) { tell(j.show, "warning", text) }
+	signPacked, err := packSigner(c, j.places[len(j.places)-1])
+	if err != nil {
+		return err
+	}
 	store, tag, err := j.create(c.Context)
 	if err != nil {
 		return err
 	}
 	rehearsal := rehearseBeforeTag(c, j.show, &opts)
 	packed, err := bundle.Pack(c.Context, store, tag, opts)
+	if err == nil {
+		err = signPacked(c.Context, store, tag)
+	}
 	if err := errors.Join(err, store.Close()); err != nil {
 		if errors.Is(err, bundle.ErrMismatch) {
 			return withHint(err, "see with \"go mod verify\" whether the module cache was changed")

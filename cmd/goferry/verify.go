@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -13,17 +14,20 @@ import (
 func verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "verify",
-		Usage:     "check every byte and every sum of a bundle",
+		Usage:     "check who signed a bundle, every byte and every sum of it",
 		ArgsUsage: "REF",
-		Description: "goferry verify oci:bundle\n" +
-			"goferry verify --format json harbor.corp/go/app:v3\n\n" +
+		Description: "goferry verify --key release.pub oci:bundle\n" +
+			"goferry verify --key-dir keys --threshold 2 --require team=build harbor.corp/go/app:v3\n\n" +
+			"With --key the index has to be signed by one of the keys, under the tag that is asked for; else\n" +
+			"nothing is known of who made it. Signatures by cosign count as well, attestations do not. What is\n" +
+			"signed and not a bundle is checked as far as signatures and digests go.\n\n" +
 			"Every blob is hashed, the h1: sum of every module and toolchain is computed again from its\n" +
 			"files and compared with the bundle's record, its go.sum and the checksum database it carries.\n" +
 			"Exits with 3 where something is not what it has to be, with 6 where something is missing.",
-		Flags: append([]cli.Flag{
+		Flags: slices.Concat([]cli.Flag{
 			&cli.StringSliceFlag{Name: "platform", Aliases: []string{"p"}, Usage: "check only what `OS/ARCH,…` need; may be repeated (default: everything)"},
 			formatFlag(), progressFlag(), quietFlag(),
-		}, registryFlags()...),
+		}, trustFlags(), registryFlags()),
 		Action: verify,
 	}
 }
@@ -42,7 +46,14 @@ func verify(c *cli.Context) error {
 		return err
 	}
 	defer j.show.close()
-	verified, store, err := j.verify(c.Context, bundle.VerifyOptions{Platforms: only})
+	believed, err := trust(c)
+	if err != nil {
+		return err
+	}
+	verified, store, err := j.verify(c.Context, bundle.VerifyOptions{Platforms: only, Trust: believed})
+	if errors.Is(err, bundle.ErrNotBundle) && believed != nil && only == nil {
+		return j.verifyArtifact(c, *believed)
+	}
 	if err != nil {
 		return err
 	}
@@ -53,6 +64,26 @@ func verify(c *cli.Context) error {
 		err = errors.Join(err, printReport(c, report, err == nil))
 	}
 	return j.explain(err)
+}
+
+// verifyArtifact verifies what is signed, and is not a bundle.
+func (j *job) verifyArtifact(c *cli.Context, believed bundle.Trust) error {
+	store, target, err := j.open(c.Context)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	r, err := bundle.VerifyArtifact(c.Context, store, target, believed, j.show.event)
+	j.show.close()
+	if err != nil {
+		return j.explain(err)
+	}
+	if c.String("format") == "json" {
+		return printJSON(c, r)
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s: all as their digests say\nnot a goferry bundle: nothing else was checked\n%s",
+		r.Digest, r.Blobs, size(r.Bytes), signedBy(r.Signatures))
+	return err
 }
 
 // printReport prints JSON whatever was found, and text only where all is well: the text of
@@ -86,7 +117,7 @@ func provenBy(r *bundle.Report) string {
 			fmt.Fprintf(&b, "  %s\n", printable(name))
 		}
 	}
-	b.WriteString("signature: not checked (this version does not sign)\n")
+	b.WriteString(signedBy(r.Signatures))
 	return b.String()
 }
 
