@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -52,12 +53,28 @@ func Copy(ctx context.Context, src Store, srcTarget string, dst Store, dstTag st
 	return root, err
 }
 
+// copyGraph copies g. A registry that misses something in the end, which it had by what it said before or lost since,
+// is asked for everything and sent what it lacks: Harbor's garbage collection takes the children of an index that is
+// still to come.
 func copyGraph(ctx context.Context, src Store, root ocispec.Descriptor, g *Graph, dst Store, dstTag string, opts CopyOptions) error {
 	blobs := make([]Blob, len(g.Blobs))
 	for i, desc := range g.Blobs {
 		blobs[i] = Blob{desc, func(ctx context.Context) (io.ReadCloser, error) { return fetchFor(ctx, dst, src, desc) }}
 	}
 	c := &copier{dst: dst, opts: opts}
+	r, ok := dst.(*repository)
+	if ok {
+		c.survey = r.survey(ctx, root, dstTag)
+	}
+	err := c.copyAll(ctx, blobs, g, root, dstTag)
+	if ok && errors.Is(err, errMissing) {
+		c = &copier{dst: dst, opts: CopyOptions{Concurrency: opts.Concurrency, OnCopied: opts.OnCopied}}
+		err = c.copyAll(ctx, blobs, g, root, dstTag)
+	}
+	return err
+}
+
+func (c *copier) copyAll(ctx context.Context, blobs []Blob, g *Graph, root ocispec.Descriptor, tag string) error {
 	if err := c.copyBlobs(ctx, blobs); err != nil {
 		return err
 	}
@@ -65,20 +82,21 @@ func copyGraph(ctx context.Context, src Store, root ocispec.Descriptor, g *Graph
 	for _, t := range g.Tags {
 		tags[t.Descriptor.Digest] = append(tags[t.Descriptor.Digest], t.Tag)
 	}
-	for _, n := range g.Documents {
+	for i, n := range g.Documents {
+		last := i == len(g.Documents)-1 && n.Descriptor.Digest == root.Digest && len(tags[root.Digest]) == 0
+		if r, ok := c.dst.(*repository); ok && last && tag != "" && c.lacks(n) {
+			return c.finish(n, r.pushTagged(ctx, n, tag))
+		}
 		if err := c.copyDocument(ctx, n); err != nil {
 			return err
 		}
 		for _, tag := range tags[n.Descriptor.Digest] {
-			if err := dst.Tag(ctx, n.Descriptor, tag); err != nil {
+			if err := c.dst.Tag(ctx, n.Descriptor, tag); err != nil {
 				return err
 			}
 		}
 	}
-	if dstTag == "" {
-		dstTag = string(root.Digest)
-	}
-	return dst.Tag(ctx, root, dstTag)
+	return c.dst.Tag(ctx, root, cmp.Or(tag, string(root.Digest)))
 }
 
 // fetchFor is src.Fetch, without a request for the start of a blob whose start dst has.
@@ -100,13 +118,18 @@ type Blob struct {
 // Push pushes the blobs that dst does not have, as Copy does it: several at once, and one by one in their order to an
 // archive. Nothing is tagged.
 func Push(ctx context.Context, dst Store, blobs []Blob, opts CopyOptions) error {
-	return (&copier{dst: dst, opts: opts}).copyBlobs(ctx, blobs)
+	c := &copier{dst: dst, opts: opts}
+	if r, ok := dst.(*repository); ok {
+		c.survey.empty = r.empty(ctx)
+	}
+	return c.copyBlobs(ctx, blobs)
 }
 
 type copier struct {
-	dst   Store
-	opts  CopyOptions
-	fresh bool // dst has nothing, so it is not asked for every blob
+	dst    Store
+	opts   CopyOptions
+	survey survey
+	fresh  bool // dst has nothing, so it is not asked for every blob
 }
 
 func (c *copier) concurrency() int {
@@ -117,22 +140,19 @@ func (c *copier) concurrency() int {
 }
 
 func (c *copier) copyBlobs(ctx context.Context, blobs []Blob) error {
-	first := min(c.concurrency(), len(blobs))
-	there, err := c.probe(ctx, blobs[:first])
-	if err != nil {
-		return err
+	if c.survey.empty {
+		if err := c.probe(ctx, blobs[:min(c.concurrency(), len(blobs))]); err != nil {
+			return err
+		}
 	}
 	g, groupCtx := errgroup.WithContext(ctx)
 	g.SetLimit(c.concurrency())
-	for i, b := range blobs {
+	for _, b := range blobs {
 		if groupCtx.Err() != nil {
 			break
 		}
-		g.Go(func() (err error) {
-			ok := i < first && there[i]
-			if i >= first && !c.fresh {
-				ok, err = c.dst.Exists(groupCtx, b.Descriptor)
-			}
+		g.Go(func() error {
+			ok, err := c.has(groupCtx, b.Descriptor)
 			if err != nil || ok {
 				c.skipped(b.Descriptor, err)
 				return err
@@ -148,28 +168,32 @@ func (c *copier) copyBlobs(ctx context.Context, blobs []Blob) error {
 
 // probe asks for the blobs that are copied first. If a registry has none of them and no tag either, an earlier copy
 // never got beyond them, as blobs are begun in order: nothing is there, and one request in three can be saved.
-func (c *copier) probe(ctx context.Context, blobs []Blob) ([]bool, error) {
-	there := make([]bool, len(blobs))
+func (c *copier) probe(ctx context.Context, blobs []Blob) error {
+	var found atomic.Bool
 	g, ctx := errgroup.WithContext(ctx)
-	for i, b := range blobs {
-		g.Go(func() (err error) {
-			there[i], err = c.dst.Exists(ctx, b.Descriptor)
+	for _, b := range blobs {
+		g.Go(func() error {
+			ok, err := c.dst.Exists(ctx, b.Descriptor)
+			if ok {
+				found.Store(true)
+			}
 			return err
 		})
 	}
-	empty := false
-	if r, ok := c.dst.(*repository); ok {
-		g.Go(func() error {
-			empty = r.empty(ctx)
-			return nil
-		})
-	}
 	err := g.Wait()
-	c.fresh = empty
-	for _, ok := range there {
-		c.fresh = c.fresh && !ok
+	c.fresh = !found.Load()
+	return err
+}
+
+// has reports whether dst has a blob, without asking where the answer costs as much as the blob.
+func (c *copier) has(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
+	switch {
+	case c.survey.named[desc.Digest]:
+		return true, nil
+	case c.fresh, c.survey.named != nil && desc.Size <= smallBlob:
+		return false, nil
 	}
-	return there, err
+	return c.dst.Exists(ctx, desc)
 }
 
 func (c *copier) copyBlob(ctx context.Context, b Blob) error {
@@ -188,14 +212,23 @@ func (c *copier) copyBlob(ctx context.Context, b Blob) error {
 // copyDocument pushes a document that its destination lacks. A referrer is always pushed:
 // that the blob is there does not mean that it is listed.
 func (c *copier) copyDocument(ctx context.Context, n Node) error {
-	if !n.referrer && !c.fresh {
-		ok, err := c.dst.Exists(ctx, n.Descriptor)
+	if !n.referrer && !c.lacks(n) {
+		ok, err := c.has(ctx, n.Descriptor)
 		if err != nil || ok {
 			c.skipped(n.Descriptor, err)
 			return err
 		}
 	}
-	if err := c.dst.Push(ctx, n.Descriptor, bytes.NewReader(n.Data)); err != nil {
+	return c.finish(n, c.dst.Push(ctx, n.Descriptor, bytes.NewReader(n.Data)))
+}
+
+// lacks reports whether a document, which is no referrer, is rather sent than asked for.
+func (c *copier) lacks(n Node) bool {
+	return !n.referrer && (c.fresh || c.survey.named != nil && !c.survey.named[n.Descriptor.Digest])
+}
+
+func (c *copier) finish(n Node, err error) error {
+	if err != nil {
 		return fmt.Errorf("manifest %s: %w", n.Descriptor.Digest, err)
 	}
 	c.copied(n.Descriptor)

@@ -55,9 +55,9 @@
 // source can be read again. A blob that breaks off on its way here goes on where it was cut, as long as one of six
 // requests in a row brings a mebibyte of it. A blob on its way there is one request if it is small and the registry
 // takes that, else two; where the line has broken off before, a large one goes in chunks, which some registries keep
-// when they are cut. No answer is waited for without end: lists have fifty pages at most, a
-// document two minutes, a blob a minute for each 60 KiB. What a registry says is quoted in errors, on one line,
-// without the secrets that were sent to it.
+// when they are cut. What the manifest names that has the tag, or a tag like it, is not asked for. No answer is waited
+// for without end: lists have fifty pages at most, a document two minutes, a blob a minute for each 60 KiB. What a
+// registry says is quoted in errors, on one line, without the secrets that were sent to it.
 //
 // # Referrers
 //

@@ -198,6 +198,18 @@ func (r *repository) Tag(ctx context.Context, desc ocispec.Descriptor, target st
 	return r.explain(r.repo.PushReference(r.scope(ctx), desc, bytes.NewReader(data), target))
 }
 
+// pushTagged pushes a manifest straight under a tag, which is one request instead of four. A tag that cannot be changed
+// may be right already.
+func (r *repository) pushTagged(ctx context.Context, n Node, tag string) error {
+	err := r.explain(r.repo.PushReference(r.scope(ctx), n.Descriptor, bytes.NewReader(n.Data), tag))
+	if errors.Is(err, errRefused) {
+		if at, lookupErr := r.lookup(ctx, tag); lookupErr == nil && at.Digest == n.Descriptor.Digest {
+			return nil
+		}
+	}
+	return err
+}
+
 // Predecessors asks the referrers API, and where there is none the fallback tag.
 func (r *repository) Predecessors(ctx context.Context, desc ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	ctx = r.scope(ctx)

@@ -75,8 +75,16 @@ func (c *client) explainResponse(e *errcode.ErrorResponse) error {
 	return mark(kindOfResponse(e), errors.New(b.String()))
 }
 
-// errRefused is an answer that no caller acts on.
-var errRefused = errors.New("refused by the registry")
+var (
+	// errRefused is an answer that no caller acts on.
+	errRefused = errors.New("refused by the registry")
+
+	// errMissing is a manifest that is not taken for want of what it names.
+	errMissing = fmt.Errorf("named by the manifest: %w", ErrNotFound)
+)
+
+// missingCodes are how registries say errMissing: distribution and Harbor, zot, go-containerregistry.
+var missingCodes = []string{"MANIFEST_BLOB_UNKNOWN", errcode.ErrorCodeBlobUnknown, errcode.ErrorCodeManifestUnknown}
 
 func kindOfResponse(e *errcode.ErrorResponse) error {
 	for _, inner := range e.Errors {
@@ -86,6 +94,9 @@ func kindOfResponse(e *errcode.ErrorResponse) error {
 		}
 		if inner.Code == errcode.ErrorCodeDigestInvalid || inner.Code == errcode.ErrorCodeSizeInvalid {
 			return ErrDigest
+		}
+		if e.Method == http.MethodPut && strings.Contains(e.URL.Path, "/manifests/") && slices.Contains(missingCodes, inner.Code) {
+			return errMissing
 		}
 	}
 	switch status := e.StatusCode; {

@@ -173,6 +173,13 @@ func (s *Server) getManifest(w http.ResponseWriter, q request) {
 	s.registry.ServeHTTP(w, q.Request)
 }
 
+// Lose makes as if a blob had never been pushed to a repository, whatever names it.
+func (s *Server) Lose(repository, blob string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.blobs[repository], blob)
+}
+
 // CollectGarbage removes the manifests of all repositories that have no tag, no index that names them, and no subject.
 func (s *Server) CollectGarbage() {
 	s.mu.Lock()
