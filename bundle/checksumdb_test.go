@@ -19,6 +19,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/goferry/goferry/bundle/gomod"
+	"github.com/goferry/goferry/bundle/sumdb"
 	"github.com/goferry/goferry/oci"
 )
 
@@ -225,5 +226,26 @@ func TestCheckFindsForgedSumDB(t *testing.T) {
 				t.Errorf("verify: %v, want ErrMismatch with %q", err, test.want)
 			}
 		})
+	}
+}
+
+// The isolated side gets the name of a known database, else name and key, and never a URL.
+func TestRecordSumDB(t *testing.T) {
+	const key = "sum.test+db969cb9+Aaq3GAbKzLKcSH9FZmh2qLRoBknEfXfLj1JU7teos+LI"
+	for _, test := range []struct{ gosumdb, want string }{
+		{"sum.golang.org", "sum.golang.org"},
+		{"sum.golang.org https://proxy.example/sumdb/sum.golang.org", "sum.golang.org"},
+		{"sum.golang.google.cn", "sum.golang.org"},
+		{key, key},
+		{"  " + key + "\thttps://sum.example", key},
+		{"off", ""},
+	} {
+		db, err := sumdb.New(sumdb.Options{GOSUMDB: test.gosumdb})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := recordSumDB(db, test.gosumdb); got != test.want {
+			t.Errorf("recordSumDB(%q) = %q, want %q", test.gosumdb, got, test.want)
+		}
 	}
 }

@@ -59,13 +59,7 @@ func (p *packer) begin() (err error) {
 	if p.db, err = p.openSumDB(); err != nil {
 		return fmt.Errorf("open the checksum database: %w", err)
 	}
-	p.record = &Record{Format: formatVersion, Scope: string(p.opts.Scope), GoVersion: p.captured.GoVersion}
-	if p.db.Name() != "" {
-		p.record.SumDB, _, _ = strings.Cut(env.GOSUMDB, " ") // the part behind the space is the packing side's URL
-		if !strings.Contains(p.record.SumDB, "+") {
-			p.record.SumDB = p.db.Name() // sum.golang.google.cn is another URL of sum.golang.org
-		}
-	}
+	p.record = &Record{Format: formatVersion, Scope: string(p.opts.Scope), GoVersion: p.captured.GoVersion, SumDB: recordSumDB(p.db, env.GOSUMDB)}
 	for _, project := range p.captured.Projects {
 		p.record.Projects = append(p.record.Projects, Project{
 			Path: project.Path, GoMod: string(project.GoMod), GoSum: string(project.GoSum),
@@ -84,6 +78,15 @@ func (p *packer) begin() (err error) {
 		p.expected[e.entry.String()] = e
 	}
 	return p.checkCovered()
+}
+
+// recordSumDB is what the setting becomes on the isolated side: neither the packing side's URL of
+// the database is kept, nor a name that stands for one.
+func recordSumDB(db *sumdb.DB, gosumdb string) string {
+	if f := strings.Fields(gosumdb); len(f) > 0 && strings.Contains(f[0], "+") {
+		return f[0]
+	}
+	return db.Name()
 }
 
 func (p *packer) openSumDB() (*sumdb.DB, error) {
@@ -208,20 +211,29 @@ func (p *packer) sumDBFiles(ctx context.Context) error {
 	if len(files) == 0 {
 		return nil // there was nothing to look up
 	}
-	for _, head := range earlier {
-		p.record.TreeHeads = append(p.record.TreeHeads, string(head))
-	}
-	p.head = files["latest"]
-	if err := p.record.sizeTreeHeads(p.head, p.db.Key()); err != nil {
+	if err := p.takeHeads(files["latest"], earlier); err != nil {
 		return err
-	}
-	if given := p.opts.TreeHeads; given != nil && !slices.ContainsFunc(given, func(h []byte) bool { return bytes.Equal(h, p.head) }) {
-		p.opts.Warn(fmt.Sprintf("the tree head to pack with does not cover every module: a newer one is used, %d", p.record.treeHeads[len(p.record.treeHeads)-1]))
 	}
 	p.db = nil // its caches are as large as the files
 	p.sumdb = make(map[string][]byte, len(files))
 	for name, data := range files {
 		p.sumdb["sumdb/"+dbName+"/"+name] = data
+	}
+	return nil
+}
+
+// takeHeads enters the tree heads in the record, and tells if the one to pack with was not enough.
+func (p *packer) takeHeads(latest []byte, earlier [][]byte) error {
+	p.head = latest
+	for _, head := range earlier {
+		p.record.TreeHeads = append(p.record.TreeHeads, string(head))
+	}
+	if err := p.record.sizeTreeHeads(latest, p.db.Key()); err != nil {
+		return err
+	}
+	isLatest := func(head []byte) bool { return bytes.Equal(head, latest) }
+	if given := p.opts.TreeHeads; given != nil && !slices.ContainsFunc(given, isLatest) {
+		p.opts.Warn(fmt.Sprintf("no given tree head of the checksum database covers every module: packed with a newer one, %d", p.record.treeHeads[len(earlier)]))
 	}
 	return nil
 }
