@@ -199,3 +199,22 @@ func TestSplitHeads(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a file has, no byte of it but space is lost, and no head is empty.
+func FuzzSplitHeads(f *testing.F) {
+	f.Add([]byte("go.sum database tree\n1\nx\n\n— db sig\n\ngo.sum database tree\n2"))
+	f.Add([]byte("\n \n"))
+	f.Add([]byte("go.sum database tree\ngo.sum database tree\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var all []byte
+		for _, h := range SplitHeads(data) {
+			if len(bytes.TrimSpace(h)) == 0 || h[len(h)-1] != '\n' {
+				t.Errorf("SplitHeads(%q) has %q", data, h)
+			}
+			all = append(all, h...)
+		}
+		if got, want := bytes.Join(bytes.Fields(all), nil), bytes.Join(bytes.Fields(data), nil); !bytes.Equal(got, want) {
+			t.Errorf("SplitHeads(%q) leaves %q", data, got)
+		}
+	})
+}
