@@ -1,9 +1,10 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"log"
 	"net"
 	"net/http"
@@ -27,7 +28,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          log.New(io.Discard, "", 0), // what clients do wrong is no error of ours
+		ErrorLog:          log.New(bugs{s.opts.Failed}, "", 0),
+		TLSConfig:         s.opts.TLS,
 	}
 	watching, stop := context.WithCancel(ctx)
 	var watcher sync.WaitGroup
@@ -35,7 +37,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer watcher.Wait()
 	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
+	go func() {
+		if s.opts.TLS != nil {
+			ended <- server.ServeTLS(l, "", "")
+		} else {
+			ended <- server.Serve(l)
+		}
+	}()
 	select {
 	case err := <-ended:
 		return err
@@ -49,4 +57,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	return nil
+}
+
+// bugs takes net/http's log. What clients do wrong is in it too and is no error of ours; a panic is.
+type bugs struct{ failed func(error) }
+
+func (b bugs) Write(p []byte) (int, error) {
+	if line, _, _ := bytes.Cut(p, []byte("\n")); b.failed != nil && bytes.HasPrefix(line, []byte("http: panic serving")) {
+		b.failed(fmt.Errorf("a mistake in goferry: %s", line))
+	}
+	return len(p), nil
 }

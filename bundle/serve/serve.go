@@ -8,7 +8,8 @@
 //	/sumdb/<name>/…                           the checksum database's part that proves the bundles
 //	/v2/…                                     the bundles as a registry, with what refers to them
 //	/goferry/env.json                         what a go command's environment has to be
-//	/healthz                                  "ok"
+//	/healthz                                  "ok", without a password
+//	/metrics                                  for Prometheus
 //	/                                         a page for people
 //
 // So GOPROXY=http://host:port is all that a go command needs, and GOSUMDB stays on: the go command asks the
@@ -40,17 +41,26 @@
 // and cosign's tags. Manifests and lists are answered by ociserver; it reads requests as the distribution specification
 // has them, and needs only a backend. Blobs are ours: they want every kind of range, and to be sent by the kernel.
 //
+// # Who asks
+//
+// Clients are strangers. Headers have ten seconds and 64 KiB; a body is not read. An answer may take as long as it does,
+// but a client that takes less than 256 KiB in a minute is dropped. Passwords are bcrypt's, and are known again by a
+// keyed sum, as a go command sends hundreds of requests. The go command sends passwords over TLS only.
+//
 // # What was rejected
 //
 // One possibility would be [http.ServeMux], but it redirects paths to what it takes for their clean form, and a
 // module path is none of its business. Another would be to unpack first and let a web server serve the files;
-// then everything is on the disk twice, and what has been proven is not what is served.
+// then everything is on the disk twice, and what has been proven is not what is served. A write timeout would cut off slow clients,
+// so deadlines are set piece by piece, which the kernel's sending of files still fits.
 package serve
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -67,7 +77,11 @@ type Options struct {
 	Progress func(bundle.Event) // of the verification; nil: not told
 	Refresh  time.Duration      // how often a registry is asked whether a tag has moved; 0 is a minute
 
-	// What happens while the server runs, told one at a time. Each may be nil.
+	TLS       *tls.Config  // nil: plain HTTP
+	Users     *Htpasswd    // who may ask for anything but /healthz; nil: everybody
+	AccessLog *slog.Logger // is told each answer; nil: none is
+
+	// What happens while the server runs. Each may be nil.
 	Renewed func(bundles []string) // the sources have changed, and this is served now
 	Failed  func(error)            // a source cannot be read or has changed to what cannot be served; told once
 }
@@ -75,11 +89,13 @@ type Options struct {
 // A Server answers for the bundles of its sources.
 type Server struct {
 	opts   Options
+	meters *meters
 	places []*place
 
 	// Of the one goroutine that watches the places.
-	retry     time.Time // when a failed renewal is tried again; zero: none has failed
-	complaint string    // that was told last of renewing
+	retry          time.Time // when a failed renewal is tried again; zero: none has failed
+	complaint      string    // that was told last of renewing
+	usersComplaint string    // that was told last of reading the users again
 
 	mu      sync.Mutex
 	current *set
@@ -94,6 +110,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 		opts.Refresh = time.Minute
 	}
 	s := &Server{opts: opts}
+	s.meters = newMeters(s)
 	for _, src := range opts.Sources {
 		p, err := newPlace(src)
 		if err != nil {
@@ -146,36 +163,6 @@ func (s *Server) acquire() *set {
 	defer s.mu.Unlock()
 	s.current.retain()
 	return s.current
-}
-
-// ServeHTTP answers one request, all of it from one state of the bundles.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		plain(w, http.StatusMethodNotAllowed, "method not allowed: this server is read-only")
-		return
-	}
-	path, err := cleanPath(r)
-	if err != nil {
-		plain(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	set := s.acquire()
-	defer set.release()
-	if path == "v2" || strings.HasPrefix(path, "v2/") {
-		set.registry.ServeHTTP(w, r)
-		return
-	}
-	switch path {
-	case "":
-		set.page(w, r)
-	case "healthz":
-		plain(w, http.StatusOK, "ok")
-	case "goferry/env.json":
-		set.env(w)
-	default:
-		set.file(w, r, path)
-	}
 }
 
 // plain answers with a text for people.

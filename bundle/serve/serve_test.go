@@ -44,7 +44,7 @@ func (w *world) module(t testing.TB, path, version string, size int) {
 	for i := range content {
 		content[i] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"[random.IntN(64)]
 	}
-	text := fmt.Sprintf("-- .mod --\nmodule %s\n-- .info --\n{\"Version\":%q}\n-- go.mod --\nmodule %[1]s\n-- x.go --\npackage x\n\n// %s\n-- data --\n%s\n", path, version, version, content)
+	text := fmt.Sprintf("-- .mod --\nmodule %s\n-- .info --\n{\"Version\":%q}\n-- go.mod --\nmodule %[1]s\n-- x.go --\npackage x // %[2]s\n-- data --\n%[3]s\n", path, version, content)
 	escaped := strings.ReplaceAll(path, "/", "_")
 	for c := 'A'; c <= 'Z'; c++ {
 		escaped = strings.ReplaceAll(escaped, string(c), "!"+strings.ToLower(string(c)))

@@ -34,6 +34,9 @@ func (s *Server) watch(ctx context.Context) {
 // poll looks at all places, and renews what is served if one has changed and is not changing any more. A place that is
 // gone keeps what it had.
 func (s *Server) poll(ctx context.Context, now time.Time) {
+	if s.opts.Users != nil {
+		s.complain(ctx, &s.usersComplaint, s.opts.Users.refresh())
+	}
 	due := now.After(s.retry) && !s.retry.IsZero()
 	for _, p := range s.places {
 		if p.Reference.Transport == oci.TransportRegistry {
@@ -75,6 +78,7 @@ func (s *Server) renew(ctx context.Context, now time.Time) {
 	if ctx.Err() != nil {
 		return
 	}
+	s.meters.reloaded(err)
 	s.complain(ctx, &s.complaint, err)
 	if err != nil {
 		s.retry = now.Add(retryAfter)

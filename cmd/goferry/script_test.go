@@ -39,7 +39,8 @@ func TestMain(m *testing.M) {
 //	forgetag LAYOUT TAG JSON      replace the tag in index.json, where only JSON's rules are kept
 //	empty DIR                     there must be nothing in it
 //	growsumdb                     let the checksum database have records that nobody asks for
-//	serving ARG…                  start "goferry serve" and set $SERVER to its URL
+//	serving ARG…                  start "goferry serve" and set $SERVER to its URL, $SERVER_HOST to host and port
+//	certificate CERT KEY          make a certificate for the server
 //	logged PATTERN                wait until it has said so on stderr
 //	served CODE                   end it; it has to exit with the code
 //
@@ -68,6 +69,7 @@ func TestScript(t *testing.T) {
 			"empty":       empty,
 			"growsumdb":   growSumDB,
 			"serving":     serving,
+			"certificate": certificate,
 			"logged":      logged,
 			"served":      served,
 		},

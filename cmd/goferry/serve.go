@@ -7,9 +7,9 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -29,11 +29,7 @@ func serveCommand() *cli.Command {
 			"repository that REF has, or is called as a file, or as NAME. Without a tag all bundles of a layout\n" +
 			"or archive are served, and what is added or replaced there, or moves in a registry, is verified\n" +
 			"and then served without a restart. Ends with 0 when it is interrupted or terminated.",
-		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8080", Usage: "serve on `HOST:PORT`; port 0 is any free one"},
-			&cli.DurationFlag{Name: "refresh", Value: time.Minute, Usage: "ask registries every `TIME` whether a tag has moved"},
-			formatFlag(), progressFlag(), quietFlag(),
-		}, registryFlags()...),
+		Flags:  append(append(serveFlags(), formatFlag(), progressFlag(), quietFlag()), registryFlags()...),
 		Action: serveBundles,
 	}
 }
@@ -48,14 +44,13 @@ func serveBundles(c *cli.Context) error {
 		return err
 	}
 	defer j.show.close()
-	opts := serve.Options{
-		Registry: j.registry, Progress: j.show.event, Refresh: c.Duration("refresh"),
-		Renewed: func(bundles []string) { tell(c.App.ErrWriter, "", "serving now "+strings.Join(bundles, ", ")) },
-		Failed:  func(err error) { report(c.App.ErrWriter, j.explain(err)) },
+	opts, err := serveOptions(c)
+	if err != nil {
+		return err
 	}
-	if opts.Refresh < time.Second {
-		return usagef("serve: --refresh %s is less than a second", opts.Refresh)
-	}
+	opts.Registry, opts.Progress = j.registry, j.show.event
+	opts.Renewed = func(bundles []string) { tell(c.App.ErrWriter, "", "serving now "+strings.Join(bundles, ", ")) }
+	opts.Failed = func(err error) { report(c.App.ErrWriter, j.explain(err)) }
 	for i, p := range j.places {
 		opts.Sources = append(opts.Sources, serve.Source{Name: p.text, Repository: names[i], Reference: p.Reference})
 	}
@@ -70,7 +65,7 @@ func serveBundles(c *cli.Context) error {
 	}
 	defer server.Close()
 	j.show.close()
-	if err := announce(c, server, listener.Addr()); err != nil {
+	if err := announce(c, server, serverURL(listener.Addr(), opts.TLS != nil)); err != nil {
 		return err
 	}
 	return server.Serve(c.Context, listener)
@@ -111,8 +106,8 @@ func listen(c *cli.Context) (net.Listener, error) {
 }
 
 // announce says what to do with the server, and then prints where it is: whoever reads that finds all else said.
-func announce(c *cli.Context, server *serve.Server, addr net.Addr) error {
-	address, e := serverURL(addr), server.Env()
+func announce(c *cli.Context, server *serve.Server, address string) error {
+	e := server.Env()
 	if !c.Bool("quiet") {
 		env, err := bundle.ProxyEnv(address, e.SumDB, e.NoSumDB, bundle.Sh)
 		if err != nil {
@@ -136,17 +131,17 @@ func announce(c *cli.Context, server *serve.Server, addr net.Addr) error {
 }
 
 // serverURL is how clients call the address. Where it is any of this machine's, that is the machine's name.
-func serverURL(addr net.Addr) string {
-	host, port, err := net.SplitHostPort(addr.String())
-	if err != nil {
-		return "http://" + addr.String()
+func serverURL(addr net.Addr, secure bool) string {
+	u := url.URL{Scheme: "http", Host: addr.String()}
+	if secure {
+		u.Scheme = "https"
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "localhost"
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		host := "localhost"
 		if name, err := os.Hostname(); err == nil {
 			host = name
 		}
+		u.Host = net.JoinHostPort(host, strconv.Itoa(tcp.Port))
 	}
-	u := url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}
 	return u.String()
 }

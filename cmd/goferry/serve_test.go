@@ -2,6 +2,13 @@ package main
 
 import (
 	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"net"
 	"os"
 	"os/exec"
 	"regexp"
@@ -21,7 +28,7 @@ type background struct {
 	end    func() // once
 }
 
-// serving starts "goferry serve" on a free port, waits until it listens, and sets $SERVER to its URL. Its stderr is the
+// serving starts "goferry serve" on a free port, waits until it listens, and sets $SERVER to its URL, and $SERVER_HOST. Its stderr is the
 // file serve.log.
 func serving(ts *testscript.TestScript, neg bool, args []string) {
 	w := ts.Value("world").(*world)
@@ -48,7 +55,27 @@ func serving(ts *testscript.TestScript, neg bool, args []string) {
 		b.end()
 		ts.Fatalf("goferry serve %v: %v\n%s", args, err, ts.ReadFile("serve.log"))
 	}
-	ts.Setenv("SERVER", strings.TrimSuffix(line, "\n"))
+	server := strings.TrimSuffix(line, "\n")
+	_, host, _ := strings.Cut(server, "://")
+	ts.Setenv("SERVER", server)
+	ts.Setenv("SERVER_HOST", host)
+}
+
+// certificate writes a certificate for 127.0.0.1, which is its own authority, and its key.
+func certificate(ts *testscript.TestScript, neg bool, args []string) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	ts.Check(err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
 }
 
 // logged waits until serve.log has a line that matches.
