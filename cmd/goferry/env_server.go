@@ -1,0 +1,58 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/goferry/goferry/bundle"
+	"github.com/goferry/goferry/bundle/serve"
+	"github.com/goferry/goferry/oci"
+)
+
+// serverEnv asks a server for the environment. The URL becomes GOPROXY as it was given.
+func serverEnv(c *cli.Context, url string, shell bundle.Shell) (string, error) {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if file := c.String("ca-file"); file != "" {
+		pool, err := trusted(file)
+		if err != nil {
+			return "", err
+		}
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool}
+	}
+	client := &http.Client{
+		Transport: transport, Timeout: 30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	e, err := serve.FetchEnv(c.Context, client, url)
+	if errors.Is(err, oci.ErrUnauthorized) {
+		err = withHint(err, "the go command needs it as well: https://NAME:PASSWORD@HOST, or the machine in ~/.netrc")
+	}
+	if err != nil {
+		return "", err
+	}
+	return bundle.ProxyEnv(strings.TrimSuffix(url, "/"), e.SumDB, e.NoSumDB, shell)
+}
+
+// trusted are the system's certificates and those of a PEM file.
+func trusted(file string) (*x509.CertPool, error) {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if !pool.AppendCertsFromPEM(data) {
+		return nil, fmt.Errorf("%s: no PEM certificate in it", file)
+	}
+	return pool, nil
+}
