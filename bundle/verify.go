@@ -64,6 +64,19 @@ type Platform struct {
 // Runnable says whether the platform's manifest is an image that can be run.
 func (p Platform) Runnable() bool { return p.Config.MediaType == ocispec.MediaTypeImageConfig }
 
+// ImageConfig returns what a container of the platform's image begins with. A platform that is not
+// [Platform.Runnable] is an error.
+func (v *Verified) ImageConfig(ctx context.Context, p Platform) (ocispec.ImageConfig, error) {
+	if !p.Runnable() {
+		return ocispec.ImageConfig{}, fmt.Errorf("%s has %d layers and is not a runnable image, which has at most %d", p, len(p.Layers), MaxImageLayers)
+	}
+	var image ocispec.Image
+	if _, err := oci.FetchDocument(ctx, v.store, p.Config, &image); err != nil {
+		return ocispec.ImageConfig{}, named("config", p.Config.Digest, err)
+	}
+	return image.Config, nil
+}
+
 // Verify finds the bundle that target, a tag or a digest, names in s, and checks its documents.
 // It is found once, and everything after that is by digest. Where the options have a Trust, nothing is read of
 // what is not signed, which is [ErrUntrusted]. A target that is there but is not a bundle, or not a whole one, is
