@@ -113,3 +113,36 @@ func TestRehearseNetwork(t *testing.T) {
 		r.want(t, 6).says(t, "warning: the network is kept away by settings alone", "hint: pack it again with --module rsc.io/quote@v1.5.2")
 	})
 }
+
+// TestRehearseImage holds that the bundle's image has what a build needs, and that nothing of this machine is in it.
+func TestRehearseImage(t *testing.T) {
+	dir, home := copyTree(t, "testdata/container"), tempDir(t)
+	_, ref := packContainer(t).clone(t) // where others may read it
+	if err := os.Chmod(home, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	inImage := func(as []string, args ...string) result {
+		args = slices.Concat(as, []string{binary, "rehearse", "--image", ref, "-C", dir}, args)
+		return command{env: []string{"TMPDIR=" + home}}.run(t, args[0], args[1:]...)
+	}
+	self := []string{"env"}
+	r := inImage(self).want(t, 0)
+	for _, want := range []string{"go build -o /dev/null ./...: ok", "go mod verify: skipped", "go list -mod=readonly -m all: ok"} {
+		if !strings.Contains(r.stdout, want) {
+			t.Errorf("rehearse --image does not say %q:\n%s", want, r.stdout)
+		}
+	}
+	r = inImage(self, "--", "go", "env", "GOROOT", "GOPATH", "GOMODCACHE", "GOMOD").want(t, 0)
+	if want := "/usr/local/go\n/go\n/go/pkg/mod\n/src/go.mod\n"; r.stdout != want {
+		t.Errorf("go env in the image: %q, want %q", r.stdout, want)
+	}
+	inImage(self, "--", "sh", "-c", "true").want(t, 1).says(t, `"sh" is not there`)
+	inImage(self, "--", "go", "get", "rsc.io/quote@v1.5.2").want(t, 6).says(t, "hint: pack it again with --module rsc.io/quote@v1.5.2\n")
+	t.Run("nobody", func(t *testing.T) {
+		needRoot(t)
+		inImage([]string{"setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"}, "--", "go", "list", "-m", "all").want(t, 0)
+	})
+	if entries, err := os.ReadDir(home); err != nil || len(entries) > 0 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}

@@ -22,6 +22,9 @@ type task struct {
 	Tree       string   `json:"tree"` // what GOPROXY hands out
 	Namespaces bool     `json:"namespaces"`
 	Terminal   bool     `json:"terminal"` // an interrupt reaches the command without our help
+	Image      string   `json:"image"`    // directory to run in as the root; "": in this machine's
+	Project    string   `json:"project"`  // what is at imageProject there
+	Dir        string   `json:"dir"`      // where the command runs there
 }
 
 // An outcome is what the child answers.
@@ -65,7 +68,7 @@ func (t *task) perform(ctx context.Context, stdin, stdout, stderr *os.File) (out
 	}
 	defer tree.Close()
 	if t.Namespaces {
-		if err := enter(); err != nil {
+		if err := t.enter(); err != nil {
 			return out, err
 		}
 	}

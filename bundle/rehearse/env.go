@@ -19,6 +19,10 @@ const closedPort = "http://127.0.0.1:9"
 
 // environ is the environment of the commands, but for GOPROXY.
 func (r *Rehearsal) environ() []string {
+	isProxy := func(line string) bool { return strings.HasPrefix(line, "GOPROXY=") }
+	if r.image != nil {
+		return slices.DeleteFunc(slices.Clone(r.image), isProxy)
+	}
 	var env []string
 	path := ""
 	for _, line := range r.user {
@@ -54,7 +58,5 @@ func (r *Rehearsal) environ() []string {
 			"http_proxy="+closedPort, "https_proxy="+closedPort, "all_proxy="+closedPort,
 			"NO_PROXY=127.0.0.1,localhost,::1", "no_proxy=127.0.0.1,localhost,::1")
 	}
-	return append(env, slices.DeleteFunc(slices.Clone(r.Bundle.GoEnv), func(line string) bool {
-		return strings.HasPrefix(line, "GOPROXY=")
-	})...)
+	return append(env, slices.DeleteFunc(slices.Clone(r.Bundle.GoEnv), isProxy)...)
 }

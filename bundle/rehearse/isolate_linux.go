@@ -35,18 +35,26 @@ func isolations() []isolation {
 	return []isolation{{true, &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Cloneflags: spaces}}, byUser, none}
 }
 
-// enter makes the new namespaces usable: the loopback is up, and /proc shows what is in them.
-func enter() error {
+// enter makes the new namespaces usable: the loopback is up, /proc shows what is in them, and the
+// root is the image's if there is one.
+func (t *task) enter() error {
 	if err := loopbackUp(); err != nil {
 		return fmt.Errorf("bring up the loopback: %w", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
+	if t.Image != "" {
+		return t.enterImage()
+	}
 	// In a container this may be refused. Then /proc shows the processes outside, which no
 	// build looks at; /proc/self is right all the same.
-	unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+	mountProc("/proc")
 	return nil
+}
+
+func mountProc(dir string) error {
+	return unix.Mount("proc", dir, "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
 }
 
 func loopbackUp() error {

@@ -17,7 +17,7 @@ type isolation struct {
 // isolations returns the ways to try: the settings alone.
 func isolations() []isolation { return []isolation{{}} }
 
-func enter() error { return errors.ErrUnsupported }
+func (t *task) enter() error { return errors.ErrUnsupported }
 
 func giveUp() error { return errors.ErrUnsupported }
 

@@ -18,6 +18,10 @@
 // command knows the path of are there. The build cache begins empty: a filled one would save a
 // minute, but is not carried either.
 //
+// In the bundle's image ([Options.Image]) a command has what a container of it would have: the
+// layers' files, the environment of the image's config, /proc, six devices, and the project at
+// /src. Its files are the unpacked ones, put where the layers have them.
+//
 // # No network
 //
 // On Linux the command runs in namespaces of its own, with a network that is the loopback and
@@ -58,6 +62,7 @@ import (
 type Options struct {
 	Env     []string // the user's environment, of which little is kept
 	TempDir string   // "" means os.TempDir()
+	Image   bool     // run commands in the bundle's image, with nothing of this machine's
 	Keep    bool     // leave the temporary directory behind
 }
 
@@ -67,9 +72,10 @@ type Rehearsal struct {
 	Isolation Isolation        // how the network is kept away
 	Bundle    *bundle.Unpacked // what was unpacked
 
-	user []string // environment
-	keep bool
-	how  isolation
+	user  []string // environment
+	image []string // environment in the image; nil: commands do not run in it
+	keep  bool
+	how   isolation
 }
 
 // Begin unpacks the bundle for this machine and finds out how commands can be isolated here.
@@ -96,9 +102,19 @@ func Begin(ctx context.Context, v *bundle.Verified, opts Options) (r *Rehearsal,
 		}
 	}
 	platform := gomod.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}
+	if opts.Image {
+		if r.image, err = imageEnv(ctx, v, platform); err != nil {
+			return r, err
+		}
+	}
 	bundles := []bundle.SiteBundle{{Name: v.Index.Digest.String(), Verified: v}}
 	if r.Bundle, err = bundle.Unpack(ctx, bundles, r.path(dirSite), bundle.UnpackOptions{Platform: platform}); err != nil {
 		return r, err
+	}
+	if r.image != nil {
+		if err := r.layImage(); err != nil {
+			return r, err
+		}
 	}
 	// A bundle without modules has no tree, and the go command is told so by whoever serves it.
 	if err := os.MkdirAll(r.download(), 0o700); err != nil {
@@ -112,6 +128,7 @@ const (
 	dirSite     = "site"
 	dirHome     = "home"
 	dirTmp      = "tmp"
+	dirImage    = "image"
 	fileTask    = "task.json"
 	fileOutcome = "outcome.json"
 )
@@ -122,11 +139,19 @@ func (r *Rehearsal) path(elem ...string) string {
 
 // download is the GOPROXY tree.
 func (r *Rehearsal) download() string {
+	if r.image != nil {
+		return filepath.Join(r.modCache(), "cache", "download")
+	}
 	return r.path(dirSite, "current", "mod", "cache", "download")
 }
 
 // modCache is the GOMODCACHE.
-func (r *Rehearsal) modCache() string { return r.path(dirHome, "go", "pkg", "mod") }
+func (r *Rehearsal) modCache() string {
+	if r.image != nil {
+		return r.path(dirImage, "go", "pkg", "mod")
+	}
+	return r.path(dirHome, "go", "pkg", "mod")
+}
 
 // Close removes the temporary directory, unless it is to be kept.
 func (r *Rehearsal) Close() error {
@@ -148,8 +173,11 @@ func (r *Rehearsal) Close() error {
 
 // isolate settles on the first kind of isolation that a child can be started with.
 func (r *Rehearsal) isolate(ctx context.Context) error {
-	var refused error
+	refused := errors.New("only Linux has namespaces")
 	for _, how := range isolations() {
+		if r.image != nil && !how.namespaces {
+			return fmt.Errorf("run a command in an image: %w", refused)
+		}
 		r.how = how
 		out, err := r.child(ctx, Command{Dir: r.Dir})
 		if ctx.Err() != nil {
@@ -159,7 +187,10 @@ func (r *Rehearsal) isolate(ctx context.Context) error {
 			err = errors.New(out.Error)
 		}
 		if err == nil {
-			r.Isolation = Isolation{Namespaces: how.namespaces, Refused: refused}
+			r.Isolation = Isolation{Namespaces: how.namespaces}
+			if !how.namespaces {
+				r.Isolation.Refused = refused
+			}
 			return nil
 		}
 		refused = err
@@ -170,7 +201,7 @@ func (r *Rehearsal) isolate(ctx context.Context) error {
 // Isolation says how commands are kept from the network.
 type Isolation struct {
 	Namespaces bool  // by namespaces; else they are told not to use it
-	Refused    error // why not by namespaces, where the system has them
+	Refused    error // why not by namespaces
 }
 
 func (i Isolation) String() string {

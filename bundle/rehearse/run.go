@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -21,6 +22,8 @@ type Command struct {
 
 	Stdin          io.Reader // nil: empty
 	Stdout, Stderr io.Writer // nil: discarded
+
+	below string // where below Dir, in an image, which has Dir alone
 }
 
 // A Result is how a command ended.
@@ -70,10 +73,16 @@ func (r *Rehearsal) child(ctx context.Context, c Command) (*outcome, error) {
 		return nil, err
 	}
 	stdin, _ := c.Stdin.(*os.File)
-	data, err := json.Marshal(task{
+	t := task{
 		Args: c.Args, Tree: r.download(), Namespaces: r.how.namespaces,
 		Terminal: stdin != nil && term.IsTerminal(int(stdin.Fd())),
-	})
+	}
+	workDir := c.Dir
+	if r.image != nil {
+		workDir = path.Join(imageProject, c.below)
+		t.Image, t.Project, t.Dir = r.path(dirImage), c.Dir, workDir
+	}
+	data, err := json.Marshal(t)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +96,7 @@ func (r *Rehearsal) child(ctx context.Context, c Command) (*outcome, error) {
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(ctx, self, ChildCommand, r.Dir)
 	cmd.Args[0] = "goferry"
-	cmd.Dir, cmd.Env = c.Dir, append(r.environ(), "PWD="+c.Dir)
+	cmd.Dir, cmd.Env = c.Dir, append(r.environ(), "PWD="+workDir)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
 	cmd.SysProcAttr = r.how.attr
 	cmd.Cancel = func() error { return stop(cmd.Process) }

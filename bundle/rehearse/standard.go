@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -19,6 +20,8 @@ type Step struct {
 	Skipped string  // why it was not run, or ""
 	Output  string  // of a command that failed: the last of what it wrote
 	Result  *Result // nil if it was skipped
+
+	project, below string // of the command
 }
 
 // Standard runs what every project needs, for each main module of the project in dir: it builds and
@@ -26,6 +29,10 @@ type Step struct {
 // over; one that failed does not keep the others from being run, an error of done does. The project is
 // as it was afterwards.
 func (r *Rehearsal) Standard(ctx context.Context, dir string, done func(Step) error) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
 	// Of all that these commands do, only this is ever written into a project.
 	restore, err := preserve(nearest(dir, "go.work"), ".sum")
 	if err != nil {
@@ -71,8 +78,11 @@ func (r *Rehearsal) steps(main Step, first bool) []Step {
 	for _, args := range list {
 		s := main
 		s.Args = args
-		if scope := r.Bundle.Record.Scope; scope == "build" && (args[1] == "mod" || args[1] == "list") {
+		switch scope := r.Bundle.Record.Scope; {
+		case scope == "build" && (args[1] == "mod" || args[1] == "list"):
 			s.Skipped = "a bundle of scope " + scope + " does not promise it"
+		case r.image != nil && args[1] == "mod":
+			s.Skipped = "it wants the .ziphash files of a download, and an image carries none"
 		}
 		steps = append(steps, s)
 	}
@@ -84,7 +94,7 @@ func (r *Rehearsal) steps(main Step, first bool) []Step {
 func (r *Rehearsal) mainModules(ctx context.Context, dir string) (mains []Step, failed *Step, err error) {
 	const format = "{{.Path}}\t{{.Dir}}"
 	var stdout bytes.Buffer
-	step := Step{Dir: dir, Args: []string{"go", "list", "-m", "-f", format}}
+	step := Step{Dir: dir, project: dir, Args: []string{"go", "list", "-m", "-f", format}}
 	if err := r.step(ctx, &step, &stdout); err != nil || !step.Result.OK() {
 		return nil, &step, err
 	}
@@ -93,7 +103,11 @@ func (r *Rehearsal) mainModules(ctx context.Context, dir string) (mains []Step, 
 		if mainDir == "" { // all that there is are the go command's own words for "no module"
 			return nil, nil, fmt.Errorf("rehearse %s: there is no go.mod in it or above it", dir)
 		}
-		mains = append(mains, Step{Module: path, Dir: mainDir})
+		main := Step{Module: path, Dir: mainDir, project: mainDir}
+		if below, ok := strings.CutPrefix(mainDir, imageProject); ok && r.image != nil {
+			main = Step{Module: path, Dir: filepath.Join(dir, below), project: dir, below: below}
+		}
+		mains = append(mains, main)
 	}
 	return mains, nil, nil
 }
@@ -101,7 +115,7 @@ func (r *Rehearsal) mainModules(ctx context.Context, dir string) (mains []Step, 
 // step runs a step with its standard output to a writer; if that is nil, it goes where the errors go.
 func (r *Rehearsal) step(ctx context.Context, s *Step, stdout io.Writer) (err error) {
 	var said tail
-	c := Command{Dir: s.Dir, Args: s.Args, Stdout: stdout, Stderr: &said}
+	c := Command{Dir: s.project, below: s.below, Args: s.Args, Stdout: stdout, Stderr: &said}
 	if stdout == nil {
 		c.Stdout = &said
 	}

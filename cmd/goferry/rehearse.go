@@ -29,6 +29,7 @@ func rehearseCommand() *cli.Command {
 			"what the command asked for, and says how to pack it.",
 		Flags: append([]cli.Flag{
 			&cli.StringSliceFlag{Name: "C", Usage: "run it in `DIR`; without a command may be repeated (default: where you are)"},
+			&cli.BoolFlag{Name: "image", Usage: "run it in the bundle's image, with DIR at /src and nothing else of this machine's (Linux)"},
 			&cli.BoolFlag{Name: "keep", Usage: "leave the temporary directory behind, and say where it is"},
 			formatFlag(), progressFlag(), quietFlag(),
 		}, registryFlags()...),
@@ -74,13 +75,13 @@ func rehearseBundle(c *cli.Context) error {
 		return err
 	}
 	defer store.Close()
-	r, err := rehearse.Begin(c.Context, verified, rehearse.Options{Env: os.Environ(), Keep: c.Bool("keep")})
+	r, err := rehearse.Begin(c.Context, verified, rehearse.Options{Env: os.Environ(), Image: c.Bool("image"), Keep: c.Bool("keep")})
 	if err != nil {
 		return j.explain(err)
 	}
 	j.show.close()
 	run := rehearsalRun{r: r, stderr: c.App.ErrWriter, quiet: c.Bool("quiet")}
-	run.announce(c.Bool("keep"))
+	run.announce(c)
 	if len(words) > 1 {
 		err = run.command(c, dirs[0], words[1:])
 	} else {
@@ -115,19 +116,19 @@ type rehearsalRun struct {
 }
 
 // announce says what can surprise, and, unless that is too much, how it is done.
-func (r *rehearsalRun) announce(keep bool) {
-	if r.r.Bundle.GoVersion == "" {
+func (r *rehearsalRun) announce(c *cli.Context) {
+	switch none := r.r.Bundle.GoVersion == ""; {
+	case none && c.Bool("image"):
+		tell(r.stderr, "warning", "the bundle has no toolchain, so its image has no go command")
+	case none:
 		tell(r.stderr, "warning", "the bundle has no toolchain: the go command is the one in PATH")
 	}
-	switch i := r.r.Isolation; {
-	case !i.Namespaces && i.Refused != nil:
-		tell(r.stderr, "warning", fmt.Sprintf("the network is kept away by settings alone, which not every program follows: namespaces are refused (%v)", i.Refused))
-	case !i.Namespaces:
-		tell(r.stderr, "warning", "the network is kept away by settings alone, which not every program follows: namespaces are Linux's")
-	case !r.quiet:
+	if i := r.r.Isolation; !i.Namespaces {
+		tell(r.stderr, "warning", fmt.Sprintf("the network is kept away by settings alone, which not every program follows: %v", i.Refused))
+	} else if !r.quiet {
 		tell(r.stderr, "", "isolation: namespaces with no network but the loopback")
 	}
-	if keep {
+	if c.Bool("keep") {
 		tell(r.stderr, "", "directory: "+r.r.Dir)
 	}
 }

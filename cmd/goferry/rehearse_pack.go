@@ -38,7 +38,7 @@ func rehearseBeforeTag(c *cli.Context, show display, opts *bundle.PackOptions) *
 			return err
 		}
 		run := rehearsalRun{r: r, stderr: show, quiet: c.Bool("quiet")}
-		err = run.projects(ctx, opts.Dirs)
+		err = run.projects(c, opts.Dirs)
 		*result = run.result(false)
 		return errors.Join(err, r.Close())
 	}
@@ -47,9 +47,9 @@ func rehearseBeforeTag(c *cli.Context, show display, opts *bundle.PackOptions) *
 
 // projects runs the standard commands for the projects of a bundle that is being packed. What they
 // have to say is for people.
-func (r *rehearsalRun) projects(ctx context.Context, dirs []string) error {
-	r.announce(false)
-	err := r.standard(ctx, dirs, func(line string) error {
+func (r *rehearsalRun) projects(c *cli.Context, dirs []string) error {
+	r.announce(c)
+	err := r.standard(c.Context, dirs, func(line string) error {
 		if !r.quiet {
 			tell(r.stderr, "", line)
 		}
