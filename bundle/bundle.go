@@ -11,11 +11,12 @@
 //	└─ manifest a platform     application/vnd.oci.image.manifest.v1+json
 //	   ├─ config               an image config, or application/vnd.goferry.bundle.config.v1+json
 //	   ├─ toolchain layer      tar+gzip, usr/local/go/…         (see package toolchain)
+//	   ├─ further toolchains   tar, one a Go version, sorted by version
 //	   ├─ module layers        tar, one a module, sorted by path and version
 //	   └─ graph layer          tar, what is not a module of its own
 //
 // All platforms name the same module layers and the same graph layer; they differ in
-// the toolchain.
+// the toolchains, of which each platform has the same Go versions.
 //
 // A module layer is an uncompressed tar of exactly three files,
 //
@@ -29,10 +30,17 @@
 // ("dev.goferry.module": "path@version") and its "h1:" sum ("dev.goferry.sum"), so that a
 // bundle's content can be listed without fetching a layer.
 //
+// One toolchain is GOROOT. A further one is what the go command may switch to (GOTOOLCHAIN=auto),
+// which it does by fetching the module golang.org/toolchain; so its layer is a module layer. The
+// module zip of GOROOT is in no layer: it can be given back from GOROOT's, with the same sum though
+// not the same bytes, and is so by [Unpack] and in a [Site], for go commands that are not the
+// bundle's. A toolchain's .info and .mod files are the same everywhere (see package toolchain).
+//
 // The graph layer has the .info and .mod files of modules that take part in version
-// selection only, the answers to version queries (list and @latest), the part of the
-// checksum database that proves every sum in the bundle, to a fresh go command and to one that
-// has seen the tree head of an earlier bundle (see package sumdb), and the bundle's own record,
+// selection only, the answers to version queries (list and @latest; of toolchains list and the .info
+// files that the go command asks for on every platform), the part of the checksum database that
+// proves every sum in the bundle, to a fresh go command and to one that has seen the tree head of
+// an earlier bundle (see package sumdb), and the bundle's own record,
 // usr/local/share/goferry/bundle.json (see [Record]). Every entry but the go.mod files and the
 // database's is made again when the bundle is checked, and compared.
 //
@@ -90,7 +98,9 @@
 // go.sum and the checksum database. Neither is ever carried. Another would be one layer that
 // holds everything, which is simpler to unpack; but then a patch release of one dependency
 // moves the whole bundle across the gap again. Compressing module layers would save nothing
-// (a zip is compressed already) and would tie the digest to a compressor's version.
+// (a zip is compressed already) and would tie the digest to a compressor's version. Further
+// toolchains could be layers like GOROOT's, each below a name of its own; but the go command does
+// not look for them there, and an image has nobody who could give their zips back.
 package bundle
 
 import (
@@ -107,7 +117,7 @@ const (
 	AnnotationSumDB     = "dev.goferry.sumdb"     // on a layer: "none" where the checksum database does not cover the module; on an index: the database's name
 	AnnotationLayer     = "dev.goferry.layer"     // "graph" on the graph layer
 	AnnotationFormat    = "dev.goferry.format"    // version of this format: "1"
-	AnnotationToolchain = "dev.goferry.toolchain" // "go1.26.8"
+	AnnotationToolchain = "dev.goferry.toolchain" // of GOROOT: "go1.26.8"
 	AnnotationTreeHead  = "dev.goferry.treehead"  // how many records the checksum database had by the bundle's tree head: "71769961"
 
 	// By the earlier tree heads, from which go commands can go on: "51929436,60000000".
