@@ -35,12 +35,18 @@ func (s site) run(t *testing.T, dir, line string) result {
 
 func (s site) runAs(t *testing.T, as []string, dir, line string) result {
 	t.Helper()
+	return s.shell(t, as, dir, `. "$0/current/env" && `+line)
+}
+
+// shell is runAs without the unpacked environment: $0 is where things were unpacked.
+func (s site) shell(t *testing.T, as []string, dir, line string) result {
+	t.Helper()
 	need(t, "unshare", "apt-get install util-linux")
 	args := []string{"-n"}
 	if os.Geteuid() != 0 {
 		args = []string{"-rn"}
 	}
-	args = append(append(args, as...), "sh", "-c", `. "$0/current/env" && `+line, s.dir)
+	args = append(append(args, as...), "sh", "-c", line, s.dir)
 	cmd := exec.CommandContext(t.Context(), "unshare", args...)
 	cmd.Dir = dir
 	cmd.Env = []string{"HOME=" + s.home, "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GOFLAGS=-modcacherw"}
