@@ -70,7 +70,7 @@ func (v *Verified) Check(ctx context.Context) (*Report, error) {
 	if err := c.readAll(ctx, layers); err != nil {
 		return nil, err
 	}
-	if err := c.graphs(ctx, report); err != nil {
+	if err := c.graph(ctx, report); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(c.problems, func(a, b Problem) int { return cmp.Compare(a.Name, b.Name) })

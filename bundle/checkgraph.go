@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/mod/module"
 
@@ -21,25 +20,20 @@ func isProblem(err error) bool {
 	return errors.Is(err, ErrMismatch) || errors.Is(err, ErrIncomplete)
 }
 
-// graphs proves the graph layers, one after the other, and what they say of the others.
-func (c *checker) graphs(ctx context.Context, report *Report) error {
-	done := make(map[digest.Digest]bool)
-	for _, p := range c.v.Platforms {
-		desc := p.Layers[len(p.Layers)-1]
-		if done[desc.Digest] {
-			continue
-		}
-		done[desc.Digest] = true
-		record, err := c.graph(ctx, p, desc)
-		if err := c.problem(ctx, "module graph", desc.Digest, err); err != nil {
-			return err
-		}
-		if err == nil {
-			report.SumDB, report.TreeHeads = record.sumDBName(), record.treeHeads
-			report.NotInSumDB = record.notInSumDB()
-		}
-		c.v.report(Event{Stage: c.v.stage, Item: "module graph", Items: 1})
+// graph proves the graph layer, and what it says of the others.
+func (c *checker) graph(ctx context.Context, report *Report) error {
+	record, files, err := c.v.openGraph(ctx)
+	if err == nil {
+		err = c.checkGraph(record, files)
 	}
+	if err == nil {
+		report.SumDB, report.TreeHeads = record.sumDBName(), record.treeHeads
+		report.NotInSumDB = record.notInSumDB()
+	}
+	if err := c.problem(ctx, "module graph", c.v.graph().Digest, err); err != nil {
+		return err
+	}
+	c.v.report(Event{Stage: c.v.stage, Item: "module graph", Items: 1})
 	return nil
 }
 
@@ -53,19 +47,16 @@ func (r *Record) notInSumDB() []string {
 	return names
 }
 
-// graph proves the graph layer of a platform.
-func (c *checker) graph(ctx context.Context, p Platform, desc ocispec.Descriptor) (*Record, error) {
-	record, files, err := c.v.openGraph(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	return record, c.checkGraph(record, files)
+// graph returns the graph layer, which all platforms share; see checkNames.
+func (v *Verified) graph() ocispec.Descriptor {
+	layers := v.Platforms[0].Layers
+	return layers[len(layers)-1]
 }
 
-// openGraph reads the graph layer of a platform, and proves that what it says of itself and of
-// the layers is in order. What it says of their content is for checkGraph.
-func (v *Verified) openGraph(ctx context.Context, p Platform) (*Record, map[string][]byte, error) {
-	files, err := v.readGraph(ctx, p.Layers[len(p.Layers)-1])
+// openGraph reads the graph layer, and proves that what it says of itself and of each platform's
+// layers is in order. What it says of their content is for checkGraph.
+func (v *Verified) openGraph(ctx context.Context) (*Record, map[string][]byte, error) {
+	files, err := v.readGraph(ctx, v.graph())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -76,7 +67,11 @@ func (v *Verified) openGraph(ctx context.Context, p Platform) (*Record, map[stri
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: the bundle's record: %w", ErrMismatch, err)
 	}
-	if err := errors.Join(record.checkLayers(p), record.checkNames(files)); err != nil {
+	errs := []error{record.checkNames(files)}
+	for _, p := range v.Platforms {
+		errs = append(errs, record.checkLayers(p))
+	}
+	if err := errors.Join(errs...); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrMismatch, err)
 	}
 	return record, files, nil

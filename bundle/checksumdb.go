@@ -123,7 +123,7 @@ func (v *Verified) checkAnnotations(r *Record) error {
 // go commands may have seen before, by size, and last its own. None if it has no database. They are
 // proven by whoever packs with them, and by Check.
 func (v *Verified) TreeHeads(ctx context.Context) ([][]byte, error) {
-	record, files, err := v.openGraph(ctx, v.Platforms[0])
+	record, files, err := v.openGraph(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -177,6 +177,9 @@ func TestCheckFindsForgery(t *testing.T) {
 		{"a layer of an unknown kind", func(_ *testing.T, f *forgery) {
 			f.manifest.Layers[1].MediaType = "application/octet-stream"
 		}, "none that belongs there"},
+		{"a graph that is called a module", func(_ *testing.T, f *forgery) {
+			f.manifest.Layers[len(f.manifest.Layers)-1].Annotations[AnnotationModule] = "graph"
+		}, "last layer is not the module graph's"},
 		{"a graph with one file more", func(t *testing.T, f *forgery) {
 			f.editGraph(t, func(files map[string][]byte) { files["etc/passwd"] = []byte("root::0:0") })
 		}, "etc/passwd"},
@@ -224,6 +227,37 @@ func TestCheckFindsForgery(t *testing.T) {
 	}
 }
 
+// The toolchain of each platform has to be that of the record, not of the first alone.
+func TestCheckFindsForgeryOfSecondPlatform(t *testing.T) {
+	f := newForgeryAt(t, captured(t), 1)
+	evil := testToolchain(t, t.TempDir(), "go1.26.8", linuxARM)
+	zip := makeZip(t, zipFile{evil.Module.Path + "@" + evil.Module.Version + "/bin/go", "evil"})
+	if err := os.WriteFile(evil.Module.Zip, zip, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	evil.Module.Size = int64(len(zip))
+	src := toolchainSource(evil)
+	r, err := src.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proven, err := src.prove(t.Context(), bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.replaceLayer(t, 0, data)
+	f.manifest.Layers[0].Annotations[AnnotationSum], f.image.RootFS.DiffIDs[0] = proven.sum, proven.diffID
+	f.write(t)
+	if err := verifyAll(t.Context(), f.dir); !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), "not what the bundle's record says") {
+		t.Errorf("verify: %v, want ErrMismatch", err)
+	}
+}
+
 // refused holds that verify and unpack refuse the forgery, and that nothing is left of it.
 func (f *forgery) refused(t *testing.T, want string) {
 	t.Helper()
@@ -245,9 +279,10 @@ func (f *forgery) refused(t *testing.T, want string) {
 	}
 }
 
-// forgery is a bundle of one platform that is changed and gets right digests again.
+// forgery is a bundle of which one platform is changed and gets right digests again.
 type forgery struct {
 	dir      string
+	at       int // of the platform
 	store    oci.Store
 	manifest ocispec.Manifest
 	image    ocispec.Image
@@ -263,7 +298,12 @@ func newForgery(t *testing.T) *forgery {
 
 func newForgeryOf(t *testing.T, c *gomod.Captured) *forgery {
 	t.Helper()
-	f := &forgery{dir: t.TempDir()}
+	return newForgeryAt(t, c, 0)
+}
+
+func newForgeryAt(t *testing.T, c *gomod.Captured, at int) *forgery {
+	t.Helper()
+	f := &forgery{dir: t.TempDir(), at: at}
 	var desc ocispec.Descriptor
 	f.store, desc = packTest(t, c, f.dir)
 	f.open(t, desc)
@@ -278,7 +318,7 @@ func (f *forgery) open(t *testing.T, desc ocispec.Descriptor) {
 		to   any
 	}{
 		{func() ocispec.Descriptor { return desc }, &f.index},
-		{func() ocispec.Descriptor { return f.index.Manifests[0] }, &f.manifest},
+		{func() ocispec.Descriptor { return f.index.Manifests[f.at] }, &f.manifest},
 		{func() ocispec.Descriptor { return f.manifest.Config }, &f.image},
 	} {
 		if _, err := oci.FetchDocument(t.Context(), f.store, step.desc(), step.to); err != nil {
@@ -376,8 +416,8 @@ func (f *forgery) write(t *testing.T) {
 	}
 	f.manifest.Config = put(ocispec.MediaTypeImageConfig, f.image)
 	m := put(ocispec.MediaTypeImageManifest, f.manifest)
-	m.Platform = f.index.Manifests[0].Platform
-	f.index.Manifests[0] = m
+	m.Platform = f.index.Manifests[f.at].Platform
+	f.index.Manifests[f.at] = m
 	if err := f.store.Tag(t.Context(), put(ocispec.MediaTypeImageIndex, f.index), "v1"); err != nil {
 		t.Fatal(err)
 	}

@@ -230,7 +230,7 @@ const (
 func layerKind(desc ocispec.Descriptor) int {
 	m, ok := layerModule(desc)
 	switch {
-	case desc.MediaType == mediaTypeTar && desc.Annotations[AnnotationLayer] == layerGraph && !ok:
+	case desc.MediaType == mediaTypeTar && desc.Annotations[AnnotationLayer] == layerGraph && desc.Annotations[AnnotationModule] == "":
 		return kindGraph
 	case desc.MediaType == mediaTypeTarGzip && ok && m.Path == toolchainPath:
 		return kindToolchain

@@ -237,7 +237,7 @@ func (r *Record) words() string {
 // One bundle alone is what it was.
 func TestMergeOne(t *testing.T) {
 	one, _ := siteBundles(t)
-	record, files, err := one.openGraph(t.Context(), one.Platforms[0])
+	record, files, err := one.openGraph(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

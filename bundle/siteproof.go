@@ -129,15 +129,8 @@ func (s *Site) proveGraph(ctx context.Context, b SiteBundle) (p part, err error)
 			c.contents[layerName(l.desc)] = s.proven[siteLayer{b.Name, b.Verified, l}.key()]
 		}
 	}
-	for _, platform := range b.Platforms { // of one graph, see Verified.checkNames
-		if p.record == nil {
-			p.record, p.files, err = b.openGraph(ctx, platform)
-		} else if err = p.record.checkLayers(platform); err != nil {
-			err = fmt.Errorf("%w: %w", ErrMismatch, err)
-		}
-		if err != nil {
-			return p, err
-		}
+	if p.record, p.files, err = b.openGraph(ctx); err != nil {
+		return p, err
 	}
 	return p, c.checkGraph(p.record, p.files)
 }

@@ -223,7 +223,7 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 func (u *unpacker) openGraphs(ctx context.Context) ([]part, error) {
 	var parts []part
 	for _, b := range u.bundles {
-		record, files, err := b.openGraph(ctx, b.Platforms[0])
+		record, files, err := b.openGraph(ctx)
 		if err != nil && u.stays(b.Verified) {
 			return nil, u.touched(b.Name, fmt.Errorf("module graph: %w", err))
 		}

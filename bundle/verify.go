@@ -14,7 +14,7 @@ import (
 
 // VerifyOptions says what is verified.
 type VerifyOptions struct {
-	Platforms []gomod.Platform // nil means all of the bundle's
+	Platforms []gomod.Platform // none: all of the bundle's
 	Trust     *Trust           // nil: nothing is asked of signatures
 	Progress  func(Event)      // nil: not told
 }
@@ -97,7 +97,7 @@ func Verify(ctx context.Context, s oci.Store, target string, opts VerifyOptions)
 		return nil, err
 	}
 	v.Signatures, v.report = signatures, reporter(opts.Progress)
-	if opts.Platforms == nil {
+	if len(opts.Platforms) == 0 {
 		return v, nil
 	}
 	for _, want := range opts.Platforms {
