@@ -11,7 +11,6 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/goferry/goferry/bundle/serve"
-	"github.com/goferry/goferry/bundle/toolchain"
 	"github.com/goferry/goferry/oci"
 )
 
@@ -43,13 +42,13 @@ func TestCorpus(t *testing.T) {
 	t.Parallel()
 	c := serveCorpus(t)
 	t.Run("refused", c.refused)
-	t.Run("toolchains", c.toolchains)
+	t.Run("toolchains", c.compareToolchains)
 	t.Run("queries", c.queries)
 
 	args := []string{"pack", "--quiet", "--toolchain", "none", "-o", "oci:bundle:v1"}
 	var carried []module.Version
 	for _, m := range c.modules {
-		if m.Path == "golang.org/toolchain" || notPacked[m.String()] != "" {
+		if isToolchain(m) || notPacked[m.String()] != "" {
 			continue
 		}
 		args = append(args, "--module", m.String())
@@ -61,7 +60,7 @@ func TestCorpus(t *testing.T) {
 	c.must(t, dir, args...)
 	c.must(t, dir, "unpack", "--quiet", "oci:bundle:v1", "site")
 	tree := filepath.Join(dir, "site", "current", "mod", "cache", "download")
-	server := serveBundle(t, filepath.Join(dir, "bundle"))
+	server := serveLayout(t, filepath.Join(dir, "bundle"))
 
 	t.Run("unpacked", func(t *testing.T) {
 		c.compare(t, carried, func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(tree, filepath.FromSlash(name))) })
@@ -80,6 +79,8 @@ func (c *corpus) refused(t *testing.T) {
 			c.refuses(t, name, reason, "--toolchain", "none", "--module", name)
 		})
 	}
+	const noPath = "example.com/invalidpath/v1@v1.0.0" // which the proxy cannot have
+	c.refuses(t, noPath, "malformed module path", "--toolchain", "none", "--module", noPath)
 }
 
 // queries holds that pack carries the version that the proxy answers with.
@@ -97,29 +98,6 @@ func (c *corpus) queries(t *testing.T) {
 	}
 }
 
-// toolchains holds that none of the corpus's is carried: they have a go.mod file, and a toolchain
-// has none.
-func (c *corpus) toolchains(t *testing.T) {
-	done := make(map[string]bool) // of a version one is like the other
-	for _, m := range c.modules {
-		if m.Path != "golang.org/toolchain" {
-			continue
-		}
-		v, goos, goarch, err := toolchain.ParseVersion(m.Version)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if done[v] {
-			continue
-		}
-		done[v] = true
-		t.Run(v, func(t *testing.T) {
-			t.Parallel()
-			c.refuses(t, m.String(), `file "go.mod"`, "--toolchain", v, "--platform", goos+"/"+goarch)
-		})
-	}
-}
-
 // refuses holds that pack fails, and says of what and why.
 func (c *corpus) refuses(t *testing.T, name, reason string, args ...string) {
 	t.Helper()
@@ -129,8 +107,8 @@ func (c *corpus) refuses(t *testing.T, name, reason string, args ...string) {
 	}
 }
 
-// serveBundle serves the bundles of a layout, and returns the URL.
-func serveBundle(t *testing.T, layout string) string {
+// serveLayout serves the bundles of a layout, and returns the URL.
+func serveLayout(t *testing.T, layout string) string {
 	t.Helper()
 	server, err := serve.New(t.Context(), serve.Options{Sources: []serve.Source{{
 		Name: "corpus", Repository: "corpus", Reference: oci.Reference{Transport: oci.TransportLayout, Path: layout},

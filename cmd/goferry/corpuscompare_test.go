@@ -25,14 +25,7 @@ func (c *corpus) compare(t *testing.T, carried []module.Version, answer answers)
 	t.Helper()
 	for _, m := range carried {
 		for _, ext := range []string{".info", ".mod", ".zip"} {
-			name := corpusName(t, m) + ext
-			got, err := answer(name)
-			if err == nil {
-				err = c.same(name, got)
-			}
-			if err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
+			c.compareFile(t, corpusName(t, m)+ext, answer)
 		}
 	}
 	for path, list := range versions(carried) {
@@ -43,6 +36,17 @@ func (c *corpus) compare(t *testing.T, carried []module.Version, answer answers)
 		if got, err := answer(corpusName(t, module.Version{Path: path, Version: version}) + ".zip"); err == nil {
 			t.Errorf("%s is not carried, and has a zip of %d bytes", name, len(got))
 		}
+	}
+}
+
+func (c *corpus) compareFile(t *testing.T, name string, answer answers) {
+	t.Helper()
+	got, err := answer(name)
+	if err == nil {
+		err = c.same(name, got)
+	}
+	if err != nil {
+		t.Errorf("%s: %v", name, err)
 	}
 }
 

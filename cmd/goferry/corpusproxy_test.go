@@ -44,6 +44,7 @@ func serveCorpus(t *testing.T) *corpus {
 	for _, name := range names {
 		c.add(t, name)
 	}
+	c.addGOROOTs(t)
 	c.addLatest(t)
 	files := httptest.NewServer(http.StripPrefix("/mod", http.FileServer(http.Dir(c.dir))))
 	t.Cleanup(files.Close)
@@ -79,8 +80,7 @@ func (c *corpus) add(t *testing.T, name string) {
 	t.Helper()
 	base := strings.TrimSuffix(filepath.Base(name), ".txt")
 	i := strings.LastIndex(base, "_v")
-	escPath := strings.ReplaceAll(base[:i], "_", "/")
-	path, err := module.UnescapePath(escPath)
+	path, err := module.UnescapePath(strings.ReplaceAll(base[:i], "_", "/"))
 	if err != nil {
 		return
 	}
@@ -88,24 +88,28 @@ func (c *corpus) add(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := module.Version{Path: path, Version: version}
 	archive, err := txtar.ParseFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(c.dir, filepath.FromSlash(escPath), "@v")
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	c.write(t, module.Version{Path: path, Version: version}, archive.Files)
+}
+
+func (c *corpus) write(t *testing.T, m module.Version, files []txtar.File) {
+	t.Helper()
+	name := filepath.Join(c.dir, filepath.FromSlash(corpusName(t, m)))
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	zip := corpusZip(t, m, archive)
-	for _, f := range append(archive.Files, txtar.File{Name: ".zip", Data: zip}) {
+	files = append(files, txtar.File{Name: ".zip", Data: corpusZip(t, m, files)})
+	for _, f := range files {
 		if slices.Contains([]string{".info", ".mod", ".zip"}, f.Name) {
-			if err := os.WriteFile(filepath.Join(dir, base[i+1:]+f.Name), f.Data, 0o666); err != nil {
+			if err := os.WriteFile(name+f.Name, f.Data, 0o666); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if err := c.list(dir, m); err != nil {
+	if err := c.list(filepath.Dir(name), m); err != nil {
 		t.Fatal(err)
 	}
 	c.modules = append(c.modules, m)
@@ -142,11 +146,11 @@ func (c *corpus) addLatest(t *testing.T) {
 
 // corpusZip makes the zip of a module. A name that begins with a slash is one outside of the
 // module's prefix.
-func corpusZip(t *testing.T, m module.Version, archive *txtar.Archive) []byte {
+func corpusZip(t *testing.T, m module.Version, files []txtar.File) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
-	for _, f := range archive.Files {
+	for _, f := range files {
 		if slices.Contains([]string{".info", ".mod", ".zip"}, f.Name) {
 			continue
 		}
