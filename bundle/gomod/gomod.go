@@ -21,8 +21,9 @@
 //
 // A workspace is captured once as a workspace and once for each member, since
 // GOWORK=off in a member selects other versions. An extra module ("M@V") is
-// captured as a main module of its own, without its replace and exclude
-// directives, as "go install M@V" sees it.
+// captured as a main module of its own, as its dependants and "go install M@V" see
+// it: from its .mod file, without what counts in a main module alone (replace,
+// exclude, toolchain and tool lines).
 //
 // # Nothing of the user's is changed
 //
