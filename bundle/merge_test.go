@@ -24,6 +24,7 @@ type mergeDB struct {
 	signer, key string
 	db          *xsumdb.TestServer
 	real        map[string]RecordModule // sums that are not made up, by "path@version"
+	since       [][]byte                // tree heads of earlier bundles
 }
 
 func newMergeDB(t *testing.T, name string) *mergeDB {
@@ -75,7 +76,7 @@ func (db *mergeDB) part(t *testing.T, name, noSumDB string, modules ...string) p
 	if db != nil {
 		r.SumDB = db.key
 		var err error
-		if client, err = sumdb.New(sumdb.Options{GOSUMDB: db.key + " " + db.URL, GOPROXY: "off"}); err != nil {
+		if client, err = sumdb.New(sumdb.Options{GOSUMDB: db.key + " " + db.URL, GOPROXY: "off", Since: db.since}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -98,9 +99,12 @@ func (db *mergeDB) part(t *testing.T, name, noSumDB string, modules ...string) p
 	}
 	slices.SortFunc(r.Modules, compareModules)
 	if client != nil {
-		files, _, err := client.Files(t.Context())
+		files, earlier, err := client.Files(t.Context())
 		if err != nil {
 			t.Fatal(err)
+		}
+		for _, head := range earlier {
+			r.TreeHeads = append(r.TreeHeads, string(head))
 		}
 		for file, data := range files {
 			p.files[downloadDir+"sumdb/"+client.Name()+"/"+file] = data
@@ -136,6 +140,13 @@ func TestMerge(t *testing.T) {
 	plain := (*mergeDB)(nil)
 	db.grow(t, "between", 300)
 	later := db.part(t, "C", "", "example.com/d@v1.0.0")
+	db.since = [][]byte{a.files[downloadDir+"sumdb/sum.test/latest"]}
+	next := db.part(t, "N", "", "example.com/n@v1.0.0")
+	db.grow(t, "more", 300)
+	db.since = append(db.since, next.files[downloadDir+"sumdb/sum.test/latest"])
+	last := db.part(t, "L", "", "example.com/l@v1.0.0")
+	db.since = db.since[1:]
+	lastAlone := db.part(t, "L", "", "example.com/l@v1.0.0")
 	for _, test := range []struct {
 		name    string
 		parts   []part
@@ -154,6 +165,10 @@ func TestMerge(t *testing.T) {
 		{"one without a database has what the other proves", []part{a, plain.part(t, "P", "x", "example.com/b@v1.0.0")}, "", "a b", nil, ""},
 		{"none has a database", []part{plain.part(t, "P", "x", "example.com/p@v1.0.0"), plain.part(t, "Q", "y,x", "example.com/q@v1.0.0")}, "x,y", "p* q*", nil, ""},
 
+		{"another day", []part{a, next}, "", "a b- n", nil, ""},
+		{"a third day", []part{a, next, last}, "", "a b- l n", nil, ""},
+		{"a third day that goes on from the second alone", []part{next, lastAlone}, "", "l n", nil, ""},
+
 		{"two zips of one version", []part{a, db.part(t, "B", "", "example.com/a@v1.0.0 h1:other=")}, "", "", ErrMismatch, "example.com/a@v1.0.0"},
 		{"two databases", []part{a, other.part(t, "B", "", "example.com/b@v1.0.0")}, "", "", ErrMismatch, "checksum database"},
 		{"one excepts what the other proves", []part{a, db.part(t, "B", "example.com/a", "example.com/a/x@v1.0.0 private")}, "", "", ErrMismatch, "example.com/a@v1.0.0"},
@@ -162,6 +177,7 @@ func TestMerge(t *testing.T) {
 		{"a tile of another tree", []part{a, a.edit("tile/8/0/001.p/46", "x").named("B")}, "", "", ErrMismatch, "tile/8/0/001"},
 		{"two histories", []part{a, fork.part(t, "B", "", "example.com/b@v1.0.0")}, "", "", ErrMismatch, "checksum database"},
 		{"a lookup of another record", []part{a, a.edit("lookup/example.com/a@v1.0.0", "1\nexample.com/a v1.0.0 h1:x=\n\n").named("B")}, "", "", ErrMismatch, "lookup/"},
+		{"a third day that goes on from the second alone, with the first", []part{a, lastAlone.named("B")}, "", "", ErrIncomplete, "does not connect"},
 		{"tree heads that do not connect", []part{a, later.named("B")}, "", "", ErrIncomplete, "does not connect"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -210,6 +226,26 @@ func checkMerged(t *testing.T, m *merged) {
 	}
 	if err := sumdb.Check(readSumDB(m.sumdb, sumDBDir(name)), key, expect); err != nil {
 		t.Errorf("the go command: %v", err)
+	}
+}
+
+// A site leads on from every head that its newest bundle, or the union, leads on from.
+func TestMergeEarlierHeads(t *testing.T) {
+	db := newMergeDB(t, "sum.test")
+	var parts []part
+	for i := range 3 {
+		db.grow(t, fmt.Sprintf("day%d-", i), 300)
+		parts = append(parts, db.part(t, fmt.Sprint(i), "", fmt.Sprintf("example.com/m%d@v1.0.0", i)))
+		db.since = append(db.since, parts[i].files[downloadDir+"sumdb/sum.test/latest"])
+	}
+	for _, parts := range [][]part{parts, {parts[2], parts[0]}, {parts[2]}} {
+		m, err := merge(parts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{string(db.since[0]), string(db.since[1])}; !slices.Equal(m.record.TreeHeads, want) {
+			t.Errorf("%d bundles lead on from %q, want %q", len(parts), m.record.TreeHeads, want)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -83,7 +84,10 @@ func (m *merged) mergeSumDB(parts []part) error {
 			}
 		}
 	}
-	return m.connect(latest, dir, key)
+	if err := m.connect(latest, dir, key); err != nil {
+		return err
+	}
+	return m.earlierHeads(latest, dir, key)
 }
 
 // latestHeads returns the head of each part, the newest first.
@@ -147,6 +151,38 @@ func (m *merged) connect(latest []knownHead, dir, key string) error {
 		return &UnconnectedError{names[apart.Older], names[apart.Newer], err}
 	}
 	return fmt.Errorf("%w: %w", ErrMismatch, err)
+}
+
+// earlierHeads notes from which other heads, of all the bundles, a go command can go on.
+func (m *merged) earlierHeads(latest []knownHead, dir, key string) error {
+	if len(latest) == 0 {
+		return nil
+	}
+	newest := latest[0]
+	if len(latest) == 1 {
+		m.record.TreeHeads = newest.part.record.TreeHeads
+		return nil
+	}
+	earlier := make(map[int64]string)
+	for _, h := range latest {
+		for _, note := range append(slices.Clone(h.part.record.TreeHeads), string(h.note)) {
+			size, err := sumdb.HeadSize([]byte(note), key)
+			if err == nil && earlier[size] == "" && size != newest.size {
+				err = sumdb.Connect(readSumDB(m.sumdb, dir), key, [][]byte{[]byte(note), newest.note})
+				if err == nil {
+					earlier[size] = note
+				} // else no more than the bundle's own head leads on from there
+			}
+			if errors.Is(err, sumdb.ErrSecurity) {
+				return fmt.Errorf("%w: the checksum database contradicts itself in %s and %s: %w", ErrMismatch, h.name, newest.name, err)
+			}
+		}
+	}
+	for _, size := range slices.Sorted(maps.Keys(earlier)) {
+		m.record.TreeHeads = append(m.record.TreeHeads, earlier[size])
+	}
+	m.record.TreeHeads = m.record.TreeHeads[max(0, len(earlier)-sumdb.MaxEarlier):]
+	return nil
 }
 
 // sumDBDir is where in a graph layer the database of that name is.
