@@ -17,12 +17,18 @@ type site struct {
 
 func unpack(t *testing.T, ref string, flags ...string) site {
 	t.Helper()
+	return unpackAll(t, append(slices.Clone(flags), ref)...)
+}
+
+// unpackAll is unpack with any arguments before the directory.
+func unpackAll(t *testing.T, args ...string) site {
+	t.Helper()
 	dir := tempDir(t)
 	s := site{filepath.Join(dir, "site"), filepath.Join(dir, "home")}
 	if err := os.Mkdir(s.home, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	goferry(t, slices.Concat([]string{"unpack"}, flags, []string{ref, s.dir})...)
+	goferry(t, slices.Concat([]string{"unpack"}, args, []string{s.dir})...)
 	return s
 }
 
