@@ -53,9 +53,9 @@ func carried(r *bundle.Record, modulePath string) bool {
 
 const maxGoMod = 16 << 20 // the go command's own limit
 
-// required returns what the go.mod files require that the command asked for and got.
-func (r *Rehearsal) required(asked map[string]bool) map[module.Version]bool {
-	set := make(map[module.Version]bool)
+// modFiles returns the go.mod files of modules that the command asked for and got.
+func (r *Rehearsal) modFiles(asked map[string]bool) []*modfile.File {
+	var files []*modfile.File
 	for name, found := range asked {
 		if !found || !strings.HasSuffix(name, ".mod") {
 			continue
@@ -65,9 +65,18 @@ func (r *Rehearsal) required(asked map[string]bool) map[module.Version]bool {
 			continue
 		}
 		if f, err := modfile.ParseLax(name, data, nil); err == nil {
-			for _, req := range f.Require {
-				set[req.Mod] = true
-			}
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+// required returns all that go.mod files require.
+func required(files []*modfile.File) map[module.Version]bool {
+	set := make(map[module.Version]bool)
+	for _, f := range files {
+		for _, req := range f.Require {
+			set[req.Mod] = true
 		}
 	}
 	return set

@@ -4,24 +4,34 @@ import (
 	"go/version"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/mod/modfile"
 )
 
-// newerGo returns the version of Go that the go.mod or go.work file in force in dir asks for, if
-// it is newer than the bundle's. With GOTOOLCHAIN=local the go command asks no GOPROXY for it.
-func (r *Rehearsal) newerGo(dir string) string {
-	newest := ""
-	for _, name := range []string{"go.mod", "go.work"} {
-		if line := goLine(dir, name); r.Bundle.GoVersion != "" && version.Compare("go"+line, r.Bundle.GoVersion) > 0 &&
-			version.Compare("go"+line, "go"+newest) > 0 {
-			newest = line
+// newerGo returns the newest version of Go that is asked for by the go.mod or go.work file in force
+// in dir, or by the go.mod files of modules, if it is newer than the bundle's. With GOTOOLCHAIN=local
+// the go command asks no GOPROXY for it.
+func (r *Rehearsal) newerGo(dir string, modules []*modfile.File) string {
+	lines := []string{goLine(dir, "go.mod"), goLine(dir, "go.work")}
+	for _, f := range modules {
+		if f.Go != nil {
+			lines = append(lines, f.Go.Version)
 		}
 	}
-	if v := "go" + newest; v == version.Lang(v) && version.Compare(v, "go1.21") >= 0 {
+	newest := r.Bundle.GoVersion
+	for _, line := range lines {
+		if v := "go" + line; version.Compare(v, newest) > 0 {
+			newest = v
+		}
+	}
+	switch {
+	case r.Bundle.GoVersion == "" || newest == r.Bundle.GoVersion:
+		return ""
+	case newest == version.Lang(newest) && version.Compare(newest, "go1.21") >= 0:
 		newest += ".0" // a release, as the go command means it
 	}
-	return newest
+	return strings.TrimPrefix(newest, "go")
 }
 
 // goLine returns the Go version in the nearest file with the name, in dir or above it.

@@ -134,12 +134,13 @@ func (r *Rehearsal) missing(dir string, asked map[string]bool) []Missing {
 			list[i] = Missing{Module: moduleGo, Version: strings.TrimPrefix(goVersion, "go")}
 		}
 	}
+	files := r.modFiles(asked)
 	isGo := func(m Missing) bool { return m.Module == moduleGo }
-	if v := r.newerGo(dir); v != "" && !slices.ContainsFunc(list, isGo) {
+	if v := r.newerGo(dir, files); v != "" && !slices.ContainsFunc(list, isGo) {
 		list = append(list, Missing{Module: moduleGo, Version: v})
 	}
 	list = slices.CompactFunc(list, func(a, b Missing) bool { return isGo(a) && isGo(b) }) // a file each of one toolchain
-	required := r.required(asked)
+	required := required(files)
 	for i := range list {
 		list[i].Flag = flag(r.Bundle.Record, list[i], required)
 	}

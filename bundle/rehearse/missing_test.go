@@ -1,10 +1,13 @@
 package rehearse
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
 
 	"github.com/goferry/goferry/bundle"
@@ -82,6 +85,44 @@ func TestFlag(t *testing.T) {
 		record.Scope = tc.scope
 		if got := flag(record, tc.m, required); got != tc.want {
 			t.Errorf("flag(%s, %v) = %q, want %q", tc.scope, tc.m, got, tc.want)
+		}
+	}
+}
+
+func TestNewerGo(t *testing.T) {
+	dir := t.TempDir()
+	below := filepath.Join(dir, "below")
+	for name, text := range map[string]string{
+		filepath.Join(dir, "go.mod"):    "module a.com/m\n\ngo 1.26.0\n",
+		filepath.Join(below, "go.work"): "go 1.26.9\n",
+		filepath.Join(below, "main.go"): "package main\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newer, err := modfile.ParseLax("go.mod", []byte("module a.com/newer\n\ngo 1.27\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		have, dir string
+		modules   []*modfile.File
+		want      string
+	}{
+		{"go1.26.8", dir, nil, ""},
+		{"go1.25.0", dir, nil, "1.26.0"},
+		{"go1.26.8", below, nil, "1.26.9"},
+		{"go1.26.8", dir, []*modfile.File{newer}, "1.27.0"},
+		{"go1.27.1", dir, []*modfile.File{newer}, ""},
+		{"", dir, []*modfile.File{newer}, ""}, // whatever is in PATH
+	} {
+		r := &Rehearsal{Bundle: &bundle.Unpacked{GoVersion: tc.have}}
+		if got := r.newerGo(tc.dir, tc.modules); got != tc.want {
+			t.Errorf("newerGo(%s) with %s = %q, want %q", tc.dir, tc.have, got, tc.want)
 		}
 	}
 }

@@ -50,6 +50,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -110,6 +111,12 @@ func Begin(ctx context.Context, v *bundle.Verified, opts Options) (r *Rehearsal,
 	bundles := []bundle.SiteBundle{{Name: v.Index.Digest.String(), Verified: v}}
 	if r.Bundle, err = bundle.Unpack(ctx, bundles, r.path(dirSite), bundle.UnpackOptions{Platform: platform}); err != nil {
 		return r, err
+	}
+	if r.Bundle.GoVersion != "" {
+		// Where TMPDIR is on a file system without programs the go command in PATH would take its place.
+		if _, err := exec.LookPath(r.path(dirSite, "current", "go", "bin", "go")); err != nil {
+			return r, fmt.Errorf("run the bundle's Go: %w", err)
+		}
 	}
 	if r.image != nil {
 		if err := r.layImage(); err != nil {
@@ -211,7 +218,13 @@ func (i Isolation) String() string {
 	return "settings"
 }
 
-// PackedFor says whether the bundle was packed for the main module with this path.
-func (r *Rehearsal) PackedFor(path string) bool {
-	return slices.ContainsFunc(r.Bundle.Record.Projects, func(p bundle.Project) bool { return p.Path == path })
+// PackedFor says whether the bundle was packed for the main module with this path, and whether for
+// its go.mod as it is in dir.
+func (r *Rehearsal) PackedFor(path, dir string) (known, same bool) {
+	i := slices.IndexFunc(r.Bundle.Record.Projects, func(p bundle.Project) bool { return p.Path == path })
+	if i < 0 {
+		return false, false
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	return true, err == nil && string(data) == r.Bundle.Record.Projects[i].GoMod
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -153,6 +154,7 @@ func (r *rehearsalRun) command(c *cli.Context, dir string, args []string) error 
 func (r *rehearsalRun) standard(ctx context.Context, dirs []string, print func(line string) error) error {
 	for _, dir := range dirs {
 		err := r.r.Standard(ctx, dir, func(step rehearse.Step) error {
+			r.compare(step)
 			r.add(step)
 			if err := print(stepLine(step)); err != nil {
 				return err
@@ -167,6 +169,20 @@ func (r *rehearsalRun) standard(ctx context.Context, dirs []string, print func(l
 		}
 	}
 	return nil
+}
+
+// compare tells, once for each main module, if the bundle was not packed for it as it is.
+func (r *rehearsalRun) compare(s rehearse.Step) {
+	seen := func(c commandJSON) bool { return c.Module == s.Module }
+	if s.Module == "" || slices.ContainsFunc(r.commands, seen) {
+		return
+	}
+	switch known, same := r.r.PackedFor(s.Module, s.Dir); {
+	case !known:
+		tell(r.stderr, "warning", "the bundle was not packed for "+s.Module)
+	case !same:
+		tell(r.stderr, "warning", "go.mod of "+s.Module+" is not the one that the bundle was packed for")
+	}
 }
 
 func stepLine(s rehearse.Step) string {
