@@ -75,6 +75,27 @@ func TestRehearseNewerGo(t *testing.T) {
 	rehearse(t, f.ref, dir, "go", "build", "./...").want(t, 6).says(t, "hint: pack it again with --toolchain go1.99.0\n")
 }
 
+// TestRehearseSwitch holds that the go command switches to a Go of the bundle as it will there, and that one which is not
+// in the bundle is named.
+func TestRehearseSwitch(t *testing.T) {
+	dir := copyTree(t, "testdata/network")
+	ref := "oci:" + filepath.Join(tempDir(t), "layout") + ":v1"
+	goferry(t, "pack", "-C", dir, "--toolchain", "go1.22.12,"+goVersion, "--platform", "linux/amd64", "-o", ref)
+	wants := func(lines string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module example.com/network\n\n"+lines), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wants("go 1.26.0\ntoolchain " + goVersion + "\n")
+	if r := rehearse(t, ref, dir, "go", "version").want(t, 0); !strings.Contains(r.stdout, goVersion) {
+		t.Errorf("go version: %s", r.stdout)
+	}
+	rehearse(t, ref, dir, "go", "list", "./nosuch").want(t, 1).says(t, "the bundle had all that was asked for")
+	wants("go 1.26.1\n")
+	rehearse(t, ref, dir, "go", "version").want(t, 6).says(t, "hint: pack it again with --toolchain go1.26.1\n")
+}
+
 // TestRehearseNetwork holds that there is no network but the loopback, which tests of projects need, for root and for
 // others, and that it is so for any program, not for the go command alone.
 func TestRehearseNetwork(t *testing.T) {

@@ -4,15 +4,19 @@ import (
 	"go/version"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/modfile"
 )
 
 // newerGo returns the newest version of Go that is asked for by the go.mod or go.work file in force
-// in dir, or by the go.mod files of modules, if it is newer than the bundle's. With GOTOOLCHAIN=local
-// the go command asks no GOPROXY for it.
+// in dir, or by the go.mod files of modules, if it is newer than the bundle's. A go command that must
+// not switch asks no GOPROXY for it.
 func (r *Rehearsal) newerGo(dir string, modules []*modfile.File) string {
+	if !slices.Contains(r.Bundle.GoEnv, "GOTOOLCHAIN=local") {
+		return ""
+	}
 	lines := []string{goLine(dir, "go.mod"), goLine(dir, "go.work")}
 	for _, f := range modules {
 		if f.Go != nil {

@@ -120,10 +120,14 @@ func TestNewerGo(t *testing.T) {
 		{"go1.27.1", dir, []*modfile.File{newer}, ""},
 		{"", dir, []*modfile.File{newer}, ""}, // whatever is in PATH
 	} {
-		r := &Rehearsal{Bundle: &bundle.Unpacked{GoVersion: tc.have}}
+		r := &Rehearsal{Bundle: &bundle.Unpacked{GoVersion: tc.have, GoEnv: []string{"GOTOOLCHAIN=local"}}}
 		if got := r.newerGo(tc.dir, tc.modules); got != tc.want {
 			t.Errorf("newerGo(%s) with %s = %q, want %q", tc.dir, tc.have, got, tc.want)
 		}
+	}
+	r := &Rehearsal{Bundle: &bundle.Unpacked{GoVersion: "go1.25.0", GoEnv: []string{"GOTOOLCHAIN=auto"}}}
+	if got := r.newerGo(dir, nil); got != "" {
+		t.Errorf("newerGo where the go command may switch = %q, want none", got)
 	}
 }
 

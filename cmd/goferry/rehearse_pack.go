@@ -37,6 +37,7 @@ func rehearseBeforeTag(c *cli.Context, show display, opts *bundle.PackOptions) *
 		if err != nil {
 			return err
 		}
+		show.close() // all is packed
 		run := rehearsalRun{r: r, stderr: show, quiet: c.Bool("quiet")}
 		err = run.projects(c, opts.Dirs)
 		*result = run.result(false)
