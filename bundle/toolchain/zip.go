@@ -2,6 +2,7 @@ package toolchain
 
 import (
 	"archive/zip"
+	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -20,9 +21,9 @@ func WriteZip(ctx context.Context, w io.Writer, layer io.ReaderAt, n int64, vers
 	if _, _, _, err := ParseVersion(version); err != nil {
 		return err
 	}
-	m := &members{layer: layer, n: n, z: newInflater()}
+	m := &members{layer: layer, n: n, z: newInflater(), buf: make([]byte, chunkSize)}
 	t := newTarReader(m)
-	out := zip.NewWriter(w)
+	out := zip.NewWriter(bufio.NewWriterSize(w, outputSize)) // which it takes as its own
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -50,6 +51,7 @@ type members struct {
 	z     *inflater
 	open  bool  // z has a member
 	left  int64 // bytes that z has still to give
+	buf   []byte
 }
 
 // copyFile copies the next size bytes of the tar, which are a file.
@@ -63,14 +65,14 @@ func (m *members) copyFile(out *zip.Writer, h zip.FileHeader, size int64) error 
 		if err != nil {
 			return err
 		}
-		_, err = io.Copy(w, deflated)
+		_, err = io.CopyBuffer(w, deflated, m.buf)
 		return err
 	}
 	w, err := out.CreateHeader(&h) // whose method is Store
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(w, &exactReader{m, size})
+	_, err = io.CopyBuffer(w, &exactReader{m, size}, m.buf)
 	return err
 }
 
