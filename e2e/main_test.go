@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	accept  = flag.Bool("accept", false, "run the journey of real projects, which takes minutes")
+	accept  = flag.Bool("accept", false, "run the journey of real projects and all of the table with cosign, which takes minutes")
 	figures = flag.Bool("figures", false, "measure whole commands against other tools, which takes minutes")
 )
 
