@@ -26,7 +26,7 @@ type ArtifactReport struct {
 // VerifyArtifact proves of something that need not be a bundle who signed it, and that every blob below it is whole.
 // That is more than "cosign verify" does, and less than [Verify] and [Verified.Check]: nothing is known of its content.
 // A manifest of a bundle in place of the bundle is [ErrMismatch], unless target is its digest.
-func VerifyArtifact(ctx context.Context, s oci.Store, target string, trust Trust, progress func(Event)) (*ArtifactReport, error) {
+func VerifyArtifact(ctx context.Context, s oci.Store, target string, trust *Trust, progress func(Event)) (*ArtifactReport, error) {
 	desc, err := s.Resolve(ctx, target)
 	if err != nil {
 		return nil, err

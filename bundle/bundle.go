@@ -89,7 +89,8 @@
 //	dev.goferry.index      on a manifest: the index that it is a part of, in place of which it is not believed
 //
 // With a [Trust], Verify asks for signatures by its keys before it reads anything else. All that are stored are tried,
-// as anybody can add one to a registry: one that is wrong, foreign, or an attestation, hides no good one.
+// as anybody can add one to a registry: one that is wrong, foreign, or an attestation, hides no good one. A [Policy] makes
+// the Trust for a place, and a [History] sees to it that no bundle is followed by an older one of the same name.
 //
 // # What was rejected
 //

@@ -35,11 +35,11 @@ func testSigner(t testing.TB) *signing.Signer {
 }
 
 func trustIn(signers ...*signing.Signer) *Trust {
-	t := new(Trust)
+	var r Rule
 	for i, s := range signers {
-		t.Keys = append(t.Keys, TrustedKey{string(rune('a' + i)), s.Verifier()})
+		r.Keys = append(r.Keys, TrustedKey{Name: string(rune('a' + i)), Verifier: s.Verifier()})
 	}
-	return t
+	return &Trust{Rules: []Rule{r}}
 }
 
 func sign(t testing.TB, s oci.Store, target string, key *signing.Signer, opts SignOptions) *Signed {
@@ -95,7 +95,7 @@ func TestSign(t *testing.T) {
 		t.Errorf("found %+v, want two signatures of each key", found)
 	}
 	child := manifestsOf(t, s, index)[0]
-	if _, err := VerifyArtifact(t.Context(), s, child.Digest.String(), *trustIn(first), nil); err != nil {
+	if _, err := VerifyArtifact(t.Context(), s, child.Digest.String(), trustIn(first), nil); err != nil {
 		t.Errorf("a child by its digest: %v", err)
 	}
 }
@@ -186,7 +186,7 @@ func cosignKey(t testing.TB, name string) TrustedKey {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return TrustedKey{name, v}
+	return TrustedKey{Name: name, Verifier: v}
 }
 
 func openCosign(t testing.TB, layout string) oci.Store {
@@ -230,7 +230,7 @@ func TestCosignLayouts(t *testing.T) {
 	}
 	for _, tt := range cases {
 		t.Run(tt.Layout+" "+tt.key, func(t *testing.T) {
-			_, err := VerifyArtifact(t.Context(), openCosign(t, tt.Layout), "v1", Trust{Keys: []TrustedKey{cosignKey(t, tt.key)}}, nil)
+			_, err := VerifyArtifact(t.Context(), openCosign(t, tt.Layout), "v1", &Trust{Rules: []Rule{{Keys: []TrustedKey{cosignKey(t, tt.key)}}}}, nil)
 			if (err == nil) != (tt.Expect == "accept") {
 				t.Errorf("VerifyArtifact: %v, want %s: %s", err, tt.Expect, tt.Why)
 			}
@@ -251,31 +251,42 @@ func TestTrust(t *testing.T) {
 	if err := s.Tag(t.Context(), index, "v2"); err != nil {
 		t.Fatal(err)
 	}
-	twice := Trust{Keys: []TrustedKey{{"one", a.Verifier()}, {"two", a.Verifier()}}, Threshold: 2}
-	both := *trustIn(a, b)
+	both := trustIn(a, b).Rules[0].Keys
+	twice := []TrustedKey{{Name: "one", Verifier: a.Verifier()}, {Name: "two", Verifier: a.Verifier()}}
+	ended := []TrustedKey{{Name: "a", Verifier: a.Verifier(), NotAfter: signTime.Add(-time.Hour)}, both[1]}
 	for _, tt := range []struct {
 		name, target string
-		trust        Trust
+		rule         Rule
 		says         string // "" where it is enough
 	}{
-		{"one of two keys", "v1", both, ""},
-		{"by digest", index.Digest.String(), both, ""},
-		{"two of two", "v1", Trust{Keys: both.Keys, Threshold: 2}, ""},
-		{"three of two", "v1", Trust{Keys: both.Keys, Threshold: 3}, "2 of at least 3"},
-		{"one key twice", "v1", twice, "1 of at least 2"},
-		{"a claim", "v1", Trust{Keys: both.Keys, Claims: map[string]string{"ring": "2"}}, ""},
-		{"a claim that only one makes", "v1", Trust{Keys: both.Keys, Claims: map[string]string{"ring": "2"}, Threshold: 2}, `it says that ring is "1"`},
-		{"a claim that nobody makes", "v1", Trust{Keys: both.Keys, Claims: map[string]string{"x": "2"}}, "does not say what x is"},
-		{"another tag", "v2", both, `signed as "v1"`},
-		{"no key", "v1", Trust{}, "by another key"},
-		{"another key", "v1", *trustIn(testSigner(t)), "by another key"},
+		{"one of two keys", "v1", Rule{Keys: both}, ""},
+		{"by digest", index.Digest.String(), Rule{Keys: both}, ""},
+		{"two of two", "v1", Rule{Keys: both, Threshold: 2}, ""},
+		{"three of two", "v1", Rule{Keys: both, Threshold: 3}, "2 of at least 3"},
+		{"one key twice", "v1", Rule{Keys: twice, Threshold: 2}, "1 of at least 2"},
+		{"a claim", "v1", Rule{Keys: both, Claims: map[string]string{"ring": "2"}}, ""},
+		{"a claim that only one makes", "v1", Rule{Keys: both, Claims: map[string]string{"ring": "2"}, Threshold: 2}, `it says that ring is "1"`},
+		{"a claim that nobody makes", "v1", Rule{Keys: both, Claims: map[string]string{"x": "2"}}, "does not say what x is"},
+		{"another tag", "v2", Rule{Keys: both}, `signed as "v1"`},
+		{"a name", "v1", Rule{Keys: both, Names: []string{"x", "example.com/main"}}, ""},
+		{"the beginning of a name", "v1", Rule{Keys: both, Names: []string{"example.com/*"}}, ""},
+		{"another name", "v1", Rule{Keys: both, Names: []string{"example.com/mai"}}, `for the name "example.com/main"`},
+		{"a sequence", "v1", Rule{Keys: both, Lowest: 20261121120000}, ""},
+		{"a later sequence", "v1", Rule{Keys: both, Lowest: 20261121120001}, "is below"},
+		{"one key that ended", "v1", Rule{Keys: ended}, ""},
+		{"a key that ended", "v1", Rule{Keys: ended, Threshold: 2}, "not believed after 2026-11-21T11:00:00Z"},
+		{"no key", "v1", Rule{}, "by another key"},
+		{"another key", "v1", trustIn(testSigner(t)).Rules[0], "by another key"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := Verify(t.Context(), s, tt.target, VerifyOptions{Trust: &tt.trust})
+			_, err := Verify(t.Context(), s, tt.target, VerifyOptions{Trust: &Trust{Rules: []Rule{tt.rule}, Now: signTime}})
 			if tt.says == "" && err != nil || tt.says != "" && (!errors.Is(err, ErrUntrusted) || !strings.Contains(err.Error(), tt.says)) {
 				t.Errorf("Verify: %v, want %q", err, tt.says)
 			}
 		})
+	}
+	if _, err := Verify(t.Context(), s, "v1", VerifyOptions{Trust: &Trust{}}); !errors.Is(err, ErrUntrusted) {
+		t.Errorf("Verify without a rule: %v, want ErrUntrusted", err)
 	}
 }
 
@@ -293,8 +304,7 @@ func TestTrustSwapped(t *testing.T) {
 	if _, err := Verify(t.Context(), s, "v1", VerifyOptions{Trust: trustIn(key)}); !errors.Is(err, ErrUntrusted) {
 		t.Errorf("Verify of a child in place of the index: %v, want ErrUntrusted", err)
 	}
-	if _, err := VerifyArtifact(t.Context(), s, "v1", *trustIn(key), nil); !errors.Is(err, ErrUntrusted) {
+	if _, err := VerifyArtifact(t.Context(), s, "v1", trustIn(key), nil); !errors.Is(err, ErrUntrusted) {
 		t.Errorf("VerifyArtifact of a child in place of the index: %v, want ErrUntrusted", err)
 	}
 }
-
