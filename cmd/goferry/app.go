@@ -21,7 +21,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			"registry (HOST/REPO[:TAG][@DIGEST]).",
 		Commands: []*cli.Command{
 			packCommand(), rehearseCommand(), keygenCommand(), signCommand(), copyCommand(), inspectCommand(), verifyCommand(),
-			unpackCommand(), serveCommand(), envCommand(),
+			unpackCommand(), serveCommand(), envCommand(), policyCommand(),
 			loginCommand(), logoutCommand(), completionCommand(), versionCommand(), helpCommand(), rehearseChildCommand(),
 		},
 		Flags:                     []cli.Flag{cli.HelpFlag}, // the library adds it only together with its own help command

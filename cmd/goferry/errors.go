@@ -54,6 +54,8 @@ func exitCode(err error) int {
 		{sumdb.ErrSecurity, exitMismatch},
 		{oci.ErrDigest, exitMismatch},
 		{bundle.ErrUntrusted, exitMismatch},
+		{bundle.ErrRollback, exitMismatch},
+		{bundle.ErrPolicy, exitMismatch},
 		{signing.ErrKey, exitMismatch},
 		{bundle.ErrIncomplete, exitIncomplete},
 		{oci.ErrUnauthorized, exitNoAccess},

@@ -33,6 +33,8 @@ func hint(err error) string {
 		return "the registry speaks plain HTTP: if that is meant, add --plain-http"
 	case errors.As(err, &unknownAuthority):
 		return "the registry's certificate is signed by an authority unknown here: name its certificate with --ca-file"
+	case errors.Is(err, bundle.ErrRollback):
+		return "if the older one is meant, add --allow-rollback"
 	case errors.Is(err, bundle.ErrHidden):
 		return "leave --signature-format out: goferry takes the form that hides nothing"
 	case oci.NoSpace(err):

@@ -21,12 +21,14 @@ func trustFlags() []cli.Flag {
 		&cli.StringFlag{Name: "key-dir", Category: category, Usage: "believe every public key *.pub in `DIR`"},
 		&cli.IntFlag{Name: "threshold", Category: category, Value: 1, Usage: "ask for signatures by `N` of the keys"},
 		&cli.StringSliceFlag{Name: "require", Category: category, Usage: "ask for the claim `NAME=VALUE` in each signature; may be repeated"},
+		&cli.StringFlag{Name: "policy", Category: category, Usage: "believe what the policy in `FILE` says (see \"goferry help policy\")"},
+		&cli.BoolFlag{Name: "allow-rollback", Category: category, Usage: "with --policy, accept a bundle that is older than one that was accepted before"},
 	}
 }
 
-// trust makes a value of trustFlags: nil where no key is named.
-func trust(c *cli.Context) (*bundle.Trust, error) {
-	claims, err := claims(c.StringSlice("require"))
+// trust makes a value of trustFlags, for what is at a place: nil where nothing is asked of signatures.
+func trust(c *cli.Context, from place) (*bundle.Trust, error) {
+	required, err := claims(c.StringSlice("require"))
 	if err != nil {
 		return nil, err
 	}
@@ -34,24 +36,31 @@ func trust(c *cli.Context) (*bundle.Trust, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &bundle.Trust{Threshold: c.Int("threshold"), Claims: claims}
-	if len(refs) == 0 {
-		if c.IsSet("threshold") || len(claims) > 0 {
-			return nil, usagef("%s: --threshold and --require are of no use without --key", c.Command.Name)
-		}
+	byKey := len(refs) > 0 || c.IsSet("threshold") || len(required) > 0
+	switch {
+	case c.String("policy") != "" && byKey:
+		return nil, usagef("%s: --policy says which keys are believed; it does not go with --key and the like", c.Command.Name)
+	case c.String("policy") != "":
+		return policyTrust(c, from)
+	case c.Bool("allow-rollback"):
+		return nil, usagef("%s: --allow-rollback is of no use without --policy", c.Command.Name)
+	case len(refs) == 0 && byKey:
+		return nil, usagef("%s: --threshold and --require are of no use without --key", c.Command.Name)
+	case len(refs) == 0:
 		return nil, nil
 	}
-	if t.Threshold < 1 || t.Threshold > len(refs) {
-		return nil, usagef("--threshold is %d, of %d keys", t.Threshold, len(refs))
+	rule := bundle.Rule{Threshold: c.Int("threshold"), Claims: required}
+	if rule.Threshold < 1 || rule.Threshold > len(refs) {
+		return nil, usagef("--threshold is %d, of %d keys", rule.Threshold, len(refs))
 	}
 	for _, ref := range refs {
 		v, err := loadVerifier(c.Context, ref)
 		if err != nil {
 			return nil, err
 		}
-		t.Keys = append(t.Keys, bundle.TrustedKey{Name: ref, Verifier: v})
+		rule.Keys = append(rule.Keys, bundle.TrustedKey{Name: ref, Verifier: v})
 	}
-	return t, nil
+	return &bundle.Trust{Rules: []bundle.Rule{rule}}, nil
 }
 
 // keyRefs returns what --key and --key-dir name.

@@ -46,13 +46,13 @@ func verify(c *cli.Context) error {
 		return err
 	}
 	defer j.show.close()
-	believed, err := trust(c)
+	believed, err := trust(c, j.places[0])
 	if err != nil {
 		return err
 	}
 	verified, store, err := j.verify(c.Context, bundle.VerifyOptions{Platforms: only, Trust: believed})
 	if errors.Is(err, bundle.ErrNotBundle) && believed != nil && only == nil {
-		return j.verifyArtifact(c, *believed)
+		return j.verifyArtifact(c, believed)
 	}
 	if err != nil {
 		return err
@@ -60,6 +60,9 @@ func verify(c *cli.Context) error {
 	defer store.Close()
 	report, err := verified.Check(c.Context)
 	j.show.close()
+	if err == nil {
+		err = believed.Accept(verified.Index.Digest, verified.Signatures)
+	}
 	if report != nil {
 		err = errors.Join(err, printReport(c, report, err == nil))
 	}
@@ -67,7 +70,7 @@ func verify(c *cli.Context) error {
 }
 
 // verifyArtifact verifies what is signed, and is not a bundle.
-func (j *job) verifyArtifact(c *cli.Context, believed bundle.Trust) error {
+func (j *job) verifyArtifact(c *cli.Context, believed *bundle.Trust) error {
 	store, target, err := j.open(c.Context)
 	if err != nil {
 		return err
@@ -75,6 +78,9 @@ func (j *job) verifyArtifact(c *cli.Context, believed bundle.Trust) error {
 	defer store.Close()
 	r, err := bundle.VerifyArtifact(c.Context, store, target, believed, j.show.event)
 	j.show.close()
+	if err == nil {
+		err = believed.Accept(r.Digest, r.Signatures)
+	}
 	if err != nil {
 		return j.explain(err)
 	}
