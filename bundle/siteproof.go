@@ -37,12 +37,11 @@ func (b SiteBundle) key() provenBundle {
 	return provenBundle{b.store, b.Index.Digest, strings.Join(b.platforms(), " ")}
 }
 
-// prove reads every layer but the graphs, each once in each store, and not those that previous has
-// proven in the same store.
-func (s *Site) prove(ctx context.Context, previous *Site, report func(Event)) error {
-	var jobs []siteLayer
+// unproven returns the layers but the graphs, each once in each store, that previous has not proven in
+// the same store. What it has proven is taken over.
+func (s *Site) unproven(previous *Site) []siteLayer {
+	var layers []siteLayer
 	seen := make(map[provenLayer]bool)
-	total := Event{Stage: "verify"}
 	for _, b := range s.bundles {
 		for _, l := range b.layers() {
 			l := siteLayer{b.Name, b.Verified, l}
@@ -57,16 +56,20 @@ func (s *Site) prove(ctx context.Context, previous *Site, report func(Event)) er
 					continue
 				}
 			}
-			jobs = append(jobs, l)
-			total.TotalItems++
-			total.TotalBytes += l.desc.Size
+			layers = append(layers, l)
 		}
 	}
-	slices.SortStableFunc(jobs, func(a, b siteLayer) int { return cmp.Compare(b.desc.Size, a.desc.Size) })
-	report(total)
+	slices.SortStableFunc(layers, siteLayer.larger)
+	return layers
+}
+
+// prove reads the layers that are not proven yet.
+func (s *Site) prove(ctx context.Context, previous *Site, report func(Event)) error {
+	layers := s.unproven(previous)
+	report(total("verify", layers))
 	var mu sync.Mutex
 	var problems []error
-	err := parallel(ctx, runtime.GOMAXPROCS(0), jobs, func(ctx context.Context, l siteLayer) error {
+	err := parallel(ctx, runtime.GOMAXPROCS(0), layers, func(ctx context.Context, l siteLayer) error {
 		c, err := l.read(ctx)
 		report(Event{Stage: "verify", Item: layerName(l.desc), Items: 1})
 		if err != nil {
@@ -89,6 +92,15 @@ func (s *Site) prove(ctx context.Context, previous *Site, report func(Event)) er
 	}
 	slices.SortFunc(problems, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return errors.Join(problems...)
+}
+
+// total says how much there is to do.
+func total(stage string, layers []siteLayer) Event {
+	e := Event{Stage: stage, TotalItems: len(layers)}
+	for _, l := range layers {
+		e.TotalBytes += l.desc.Size
+	}
+	return e
 }
 
 // read proves a layer.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path"
 	"runtime"
 	"slices"
 	"strings"
@@ -192,20 +191,10 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 	if err := u.write(ctx, g, w, m); err != nil {
 		return err
 	}
-	for i, b := range u.bundles {
-		c := &checker{v: b.Verified, contents: u.contentsOf(b)}
-		if err := c.checkGraph(parts[i].record, parts[i].files); err != nil {
-			return fmt.Errorf("unpack %s: module graph: %w", b.Name, err)
-		}
-	}
-	answers, err := m.answers(u.contents)
-	if err != nil {
+	if err := u.checkGraphs(parts); err != nil {
 		return err
 	}
-	if err := u.dropToolchainInfos(answers); err != nil {
-		return err
-	}
-	if err := u.smallFiles(ctx, w, answers); err != nil {
+	if err := u.answers(ctx, w, m); err != nil {
 		return err
 	}
 	u.result.GoVersion, u.result.Record, u.result.GoEnv = m.record.GoVersion, m.record, u.tree.goEnv(m.record, u.opts.Extract)
@@ -220,25 +209,10 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 	return nil
 }
 
-func (u *unpacker) openGraphs(ctx context.Context) ([]part, error) {
-	var parts []part
-	for _, b := range u.bundles {
-		record, files, err := b.openGraph(ctx)
-		if err != nil && u.stays(b.Verified) {
-			return nil, u.touched(b.Name, fmt.Errorf("module graph: %w", err))
-		}
-		if err != nil {
-			return nil, fmt.Errorf("unpack %s: module graph: %w", b.Name, err)
-		}
-		parts = append(parts, part{b.Name, record, files})
-	}
-	return parts, nil
-}
-
 // write writes the layers, and beside them the files of the checksum database.
 func (u *unpacker) write(ctx context.Context, g *generation, w *layerWriter, m *merged) error {
 	todo := slices.SortedFunc(maps.Values(u.layers), siteLayer.larger)
-	u.start(todo)
+	u.bundles[0].report(total("unpack", todo))
 	database := siteLayer{} // first, as it takes long
 	todo = slices.Insert(todo, 0, database)
 	return parallel(ctx, runtime.GOMAXPROCS(0), todo, func(ctx context.Context, l siteLayer) error {
@@ -251,17 +225,4 @@ func (u *unpacker) write(ctx context.Context, g *generation, w *layerWriter, m *
 		l.v.report(Event{Stage: l.v.stage, Item: layerName(l.desc), Items: 1})
 		return nil
 	})
-}
-
-// smallFiles writes files of graph layers that belong into the GOPROXY tree.
-func (u *unpacker) smallFiles(ctx context.Context, w *layerWriter, files map[string][]byte) error {
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := w.write(path.Join(genDownload, strings.TrimPrefix(name, downloadDir)), files[name]); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -38,15 +38,6 @@ func (l siteLayer) larger(other siteLayer) int {
 	return cmp.Or(cmp.Compare(other.desc.Size, l.desc.Size), cmp.Compare(l.desc.Digest, other.desc.Digest))
 }
 
-// start reports how much there is to do.
-func (u *unpacker) start(layers []siteLayer) {
-	e := Event{Stage: "unpack", TotalItems: len(u.layers)}
-	for _, l := range layers {
-		e.TotalBytes += l.desc.Size
-	}
-	u.bundles[0].report(e)
-}
-
 // contentsOf returns what was read of the bundle's own modules. Where another layer was chosen that is
 // nothing: its .info file may be another one.
 func (u *unpacker) contentsOf(b SiteBundle) map[string]moduleContent {
