@@ -45,6 +45,7 @@ func Login(ctx context.Context, host string, opts Options, username, password st
 	}
 	defer c.close()
 	c.secrets.addPassword(password)
+	c.secrets.username = username
 	reg.PlainHTTP = opts.PlainHTTP
 	reg.Client = c.auth
 	err = credentials.Login(ctx, store, reg, auth.Credential{Username: username, Password: password})

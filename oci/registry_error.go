@@ -56,6 +56,22 @@ func (r *repository) explain(err error) error {
 	return malformed("%s: %s", r, r.client.secrets.clean(err.Error()))
 }
 
+// A ResponseError is an answer by which a registry, or its token server, refuses what was asked. What goes wrong is told
+// by its kind; the fields are for advice.
+type ResponseError struct {
+	Method     string
+	URL        *url.URL // without a query
+	StatusCode int
+	Codes      []string // of the distribution specification, or of this registry alone
+	Username   string   // with whose password it was asked; "" if nobody's
+
+	kind error
+	text string
+}
+
+func (e *ResponseError) Error() string { return e.text }
+func (e *ResponseError) Unwrap() error { return e.kind }
+
 // explainResponse makes an error of an answer. What the registry says is quoted, short and without secrets.
 func (c *client) explainResponse(e *errcode.ErrorResponse) error {
 	var b strings.Builder
@@ -72,7 +88,14 @@ func (c *client) explainResponse(e *errcode.ErrorResponse) error {
 		}
 		fmt.Fprintf(&b, ": %q", text)
 	}
-	return mark(kindOfResponse(e), errors.New(b.String()))
+	answer := &ResponseError{
+		Method: e.Method, URL: &url.URL{Scheme: e.URL.Scheme, Host: e.URL.Host, Path: e.URL.Path},
+		StatusCode: e.StatusCode, Username: c.secrets.user(), kind: kindOfResponse(e), text: b.String(),
+	}
+	for _, inner := range e.Errors {
+		answer.Codes = append(answer.Codes, inner.Code)
+	}
+	return answer
 }
 
 var (
@@ -115,8 +138,15 @@ func kindOfResponse(e *errcode.ErrorResponse) error {
 // secrets are what must not be in an error text, even if a registry puts it there.
 type secrets struct {
 	mu        sync.Mutex
+	username  string // is none, but known where they are
 	passwords []string
 	tokens    []string
+}
+
+func (s *secrets) user() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.username
 }
 
 func (s *secrets) addToken(token string) {
@@ -178,6 +208,9 @@ func (s *secrets) watching(f auth.CredentialFunc) auth.CredentialFunc {
 		for _, secret := range []string{cred.Password, cred.RefreshToken, cred.AccessToken} {
 			s.addPassword(secret)
 		}
+		s.mu.Lock()
+		s.username = cred.Username
+		s.mu.Unlock()
 		return cred, err
 	}
 }

@@ -22,6 +22,10 @@ func hint(err error) string {
 	var unknownAuthority x509.UnknownAuthorityError
 	var noModule *gomod.ModuleError
 	var apart *bundle.UnconnectedError
+	var answer *oci.ResponseError
+	if errors.As(err, &answer) {
+		return registryHint(answer)
+	}
 	switch {
 	case errors.As(err, &apart):
 		return fmt.Sprintf("pack the newer one again, with \"goferry pack --since %s\" and the flags it was packed with", apart.Older)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/goferry/goferry/oci/harbortest"
 )
 
 // memregistry starts a registry in this process, and sets $REGISTRY to its host and port.
@@ -24,6 +26,9 @@ import (
 //	-stall                hold up every upload until the client goes away
 //	-cut                  break off in the middle of every blob that is fetched, and never send the rest
 //	-env NAME             set $NAME instead of $REGISTRY
+//	-project NAME         be a Harbor with one project, and with the account of -auth, which asks for tokens
+//	-pull-only, -immutable, -policy, -quota BYTES
+//	                      what that Harbor does not let the account do
 func memregistry(ts *testscript.TestScript, neg bool, args []string) {
 	flags := flag.NewFlagSet("memregistry", flag.ContinueOnError)
 	auth := flags.String("auth", "", "")
@@ -32,9 +37,20 @@ func memregistry(ts *testscript.TestScript, neg bool, args []string) {
 	stall := flags.Bool("stall", false, "")
 	cut := flags.Bool("cut", false, "")
 	env := flags.String("env", "REGISTRY", "")
+	project := flags.String("project", "", "")
+	var harbor harbortest.Harbor
+	flags.BoolVar(&harbor.PullOnly, "pull-only", false, "")
+	flags.BoolVar(&harbor.SignaturePolicy, "policy", false, "")
+	flags.BoolVar(&harbor.ImmutableTags, "immutable", false, "")
+	flags.Int64Var(&harbor.Quota, "quota", 0, "")
 	ts.Check(flags.Parse(args))
 
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true))
+	if *project != "" {
+		harbor.User, harbor.Password, _ = strings.Cut(*auth, ":")
+		harbor.Projects, *auth = []string{*project}, ""
+		handler = harbortest.New(harbor)
+	}
 	if *cut {
 		handler = cutBlobs(handler)
 	}

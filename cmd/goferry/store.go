@@ -57,7 +57,7 @@ func explain(err error, places []place) error {
 		if p.Host == "" || !strings.Contains(err.Error(), p.Host) {
 			continue
 		}
-		if errors.Is(err, oci.ErrUnauthorized) {
+		if errors.Is(err, oci.ErrUnauthorized) && hint(err) == "" {
 			return withHint(err, "log in with \"goferry login %s\", or give --username and --password-stdin", p.Host)
 		}
 		if h := meantPath(p.text); h != "" {
