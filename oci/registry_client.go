@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -182,10 +183,11 @@ func (c *client) close() {
 	}
 }
 
-// policy repeats what may go better the next time: six requests at most, and no longer than the registry asks for.
+// policy repeats what may go better the next time: six requests at most, and three minutes of what the registry says
+// that it wants to be left alone.
 type policy struct{ wait time.Duration }
 
-const maxRetryWait = 30 * time.Second
+const maxRetryAfter = time.Minute
 
 func (p policy) Retry(attempt int, resp *http.Response, err error) (time.Duration, error) {
 	const never = -1
@@ -201,6 +203,26 @@ func (p policy) Retry(attempt int, resp *http.Response, err error) (time.Duratio
 	if again, err := retry.DefaultPredicate(resp, err); err != nil || !again {
 		return never, nil
 	}
-	wait := retry.ExponentialBackoff(p.wait, 2, 0.1)(attempt, resp)
-	return min(wait, maxRetryWait), nil
+	if after := retryAfter(resp); after > 0 {
+		if attempt >= 3 && after >= maxRetryAfter {
+			return never, nil
+		}
+		return min(after, maxRetryAfter), nil
+	}
+	return retry.ExponentialBackoff(p.wait, 2, 0.1)(attempt, nil), nil
+}
+
+// retryAfter is how long the registry wants to be left alone, in seconds or until a date; 0 if it does not say.
+func retryAfter(resp *http.Response) time.Duration {
+	if resp == nil {
+		return 0
+	}
+	says := resp.Header.Get("Retry-After")
+	if seconds, err := strconv.ParseInt(says, 10, 32); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if date, err := http.ParseTime(says); err == nil {
+		return time.Until(date)
+	}
+	return 0
 }

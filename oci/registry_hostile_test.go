@@ -202,3 +202,33 @@ func TestForeignTextIsOneLine(t *testing.T) {
 		}
 	}
 }
+
+// TestRetryAfter holds that a registry is left alone as long as it says, but not for ever.
+func TestRetryAfter(t *testing.T) {
+	for _, tt := range []struct {
+		status, attempt int
+		says            string
+		least, most     time.Duration // negative is never
+	}{
+		{429, 0, "7", 7 * time.Second, 7 * time.Second},
+		{503, 0, "7", 7 * time.Second, 7 * time.Second},
+		{429, 0, "86400", time.Minute, time.Minute},
+		{429, 2, "86400", time.Minute, time.Minute},
+		{429, 3, "86400", -1, -1},
+		{503, 1, time.Now().Add(40 * time.Second).UTC().Format(http.TimeFormat), 30 * time.Second, 40 * time.Second},
+		{429, 0, "99999999999999999999", 1, time.Second},
+		{429, 0, "-5", 1, time.Second},
+		{502, 0, "", 1, time.Second},
+		{504, 5, "1", -1, -1},
+		{500, 0, "", 1, time.Second},
+		{500, 1, "", -1, -1},
+		{403, 0, "1", -1, -1},
+		{412, 0, "1", -1, -1},
+	} {
+		resp := &http.Response{StatusCode: tt.status, Header: http.Header{"Retry-After": {tt.says}}}
+		got, err := policy{100 * time.Millisecond}.Retry(tt.attempt, resp, nil)
+		if err != nil || got < tt.least || got > tt.most {
+			t.Errorf("Retry(%d, %d with Retry-After %q) = %v, %v, want %v to %v", tt.attempt, tt.status, tt.says, got, err, tt.least, tt.most)
+		}
+	}
+}
