@@ -54,7 +54,11 @@ func Login(ctx context.Context, host string, opts Options, username, password st
 		return c.explainResponse(response)
 	}
 	var asked *url.Error
-	if errors.As(err, &asked) && ctx.Err() == nil {
+	var private *HostError
+	switch {
+	case errors.As(err, &private):
+		err = private
+	case errors.As(err, &asked) && ctx.Err() == nil:
 		err = mark(ErrNetwork, asked.Err)
 	}
 	if err != nil {

@@ -51,13 +51,14 @@
 //
 // oras-go speaks with registries; this package gives it the transport: HTTPS unless plain HTTP is asked for, with no
 // fall-back from one to the other; ten redirects at most and none out of TLS; credentials for the host they are meant
-// for; requests repeated after what may pass (429, 5xx, a lost connection), also in the middle of an upload if its
-// source can be read again. A blob that breaks off on its way here goes on where it was cut, as long as one of six
-// requests in a row brings a mebibyte of it. A blob on its way there is one request if it is small and the registry
-// takes that, else two; where the line has broken off before, a large one goes in chunks, which some registries keep
-// when they are cut. What the manifest names that has the tag, or a tag like it, is not asked for. No answer is waited
-// for without end: lists have fifty pages at most, a document two minutes, a blob a minute for each 60 KiB. What a
-// registry says is quoted in errors, on one line, without the secrets that were sent to it.
+// for; no other private host for tokens and blobs than those that are named; requests repeated after what may pass
+// (429, 5xx, a lost connection), also in the middle of an upload if its source can be read again. A blob that breaks
+// off on its way here goes on where it was cut, as long as one of six requests in a row brings a mebibyte of it. A blob
+// on its way there is one request if it is small and the registry takes that, else two; where the line has broken off
+// before, a large one goes in chunks, which some registries keep when they are cut. What the manifest names that has
+// the tag, or a tag like it, is not asked for. No answer is waited for without end: lists have fifty pages at most, a
+// document two minutes, a blob a minute for each 60 KiB. What a registry says is quoted in errors, on one line, without
+// the secrets that were sent to it.
 //
 // # Referrers
 //

@@ -48,10 +48,11 @@ func newClient(host string, opts Options) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	hosts := newHosts(host, opts.AllowHosts)
 	c.auth = &auth.Client{
 		Client: &http.Client{
-			Transport:     &retry.Transport{Base: watch{base, c.secrets, newPatience(opts.StallTimeout)}, Policy: func() retry.Policy { return policy{c.wait} }},
-			CheckRedirect: checkRedirect(opts.PlainHTTP),
+			Transport:     &retry.Transport{Base: watch{base, c.secrets, hosts, newPatience(opts.StallTimeout)}, Policy: func() retry.Policy { return policy{c.wait} }},
+			CheckRedirect: checkRedirect(hosts, opts.PlainHTTP),
 		},
 		Cache:      auth.NewCache(),
 		ClientID:   "goferry",
@@ -121,7 +122,7 @@ func newCredential(host string, opts Options) (auth.CredentialFunc, error) {
 	return credentials.Credential(store), nil
 }
 
-func checkRedirect(plainHTTP bool) func(*http.Request, []*http.Request) error {
+func checkRedirect(hosts *hosts, plainHTTP bool) func(*http.Request, []*http.Request) error {
 	return func(req *http.Request, via []*http.Request) error {
 		if len(via) >= maxRedirects {
 			return fmt.Errorf("stopped after %d redirects", maxRedirects)
@@ -129,7 +130,7 @@ func checkRedirect(plainHTTP bool) func(*http.Request, []*http.Request) error {
 		if req.URL.Scheme != "https" && !plainHTTP {
 			return fmt.Errorf("redirect to %s without TLS refused", req.URL.Host)
 		}
-		return nil
+		return hosts.check(req.Context(), req.URL)
 	}
 }
 

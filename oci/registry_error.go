@@ -25,6 +25,10 @@ func (c *client) explain(req *http.Request, err error) error {
 	if errors.As(err, &response) { // of the token server
 		return err
 	}
+	var host *HostError
+	if errors.As(err, &host) {
+		return fmt.Errorf("%s %s: %w", req.Method, place(req.URL), host)
+	}
 	var asked *url.Error
 	if errors.As(err, &asked) {
 		at := req.URL
@@ -215,10 +219,12 @@ func (s *secrets) watching(f auth.CredentialFunc) auth.CredentialFunc {
 	}
 }
 
-// watch sees every request, also those for tokens. It learns the secrets in them, and sees that answers keep coming.
+// watch sees every request, also those for tokens. It learns the secrets in them, and sees that answers keep coming and
+// send nowhere they may not.
 type watch struct {
 	base     http.RoundTripper
 	secrets  *secrets
+	hosts    *hosts
 	patience patience
 }
 
@@ -226,5 +232,13 @@ func (w watch) RoundTrip(req *http.Request) (*http.Response, error) {
 	if _, token, ok := strings.Cut(req.Header.Get("Authorization"), " "); ok {
 		w.secrets.addToken(token)
 	}
-	return w.patience.roundTrip(w.base, req)
+	resp, err := w.patience.roundTrip(w.base, w.hosts.resolve(req))
+	if err != nil {
+		return nil, err
+	}
+	if err := w.hosts.challenge(req.Context(), resp); err != nil {
+		resp.Body.Close()
+		return nil, err
+	}
+	return resp, nil
 }

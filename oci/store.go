@@ -65,6 +65,8 @@ type Options struct {
 	CertFile, KeyFile     string // PEM files of the client certificate
 	InsecureSkipTLSVerify bool
 
+	AllowHosts []string // private HOST or HOST:PORT to which the registry may send for tokens and blobs
+
 	Username, Password string // go before the Docker config
 	DockerConfig       string // file; "" is $DOCKER_CONFIG/config.json or ~/.docker/config.json
 

@@ -26,7 +26,10 @@ func hint(err error) string {
 	if errors.As(err, &answer) {
 		return registryHint(answer)
 	}
+	var host *oci.HostError
 	switch {
+	case errors.As(err, &host):
+		return fmt.Sprintf("if %s is a part of the registry, add --allow-host %[1]s", host.Host)
 	case errors.As(err, &apart):
 		return fmt.Sprintf("pack the newer one again, with \"goferry pack --since %s\" and the flags it was packed with", apart.Older)
 	case errors.Is(err, gomod.ErrNoProject):

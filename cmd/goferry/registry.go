@@ -23,6 +23,7 @@ func registryFlags() []cli.Flag {
 		&cli.StringFlag{Name: "ca-file", Category: category, Usage: "trust the PEM certificates in `FILE` as well"},
 		&cli.StringFlag{Name: "cert-file", Category: category, Usage: "identify with the PEM certificate in `FILE`"},
 		&cli.StringFlag{Name: "key-file", Category: category, Usage: "the PEM key of --cert-file, in `FILE`"},
+		&cli.StringSliceFlag{Name: "allow-host", Category: category, Usage: "let the registry send to the private `HOST`[:PORT] for tokens and blobs"},
 		&cli.StringFlag{Name: "username", Aliases: []string{"u"}, Category: category, Usage: "log in as `NAME` this once (default: the Docker configuration's)"},
 		&cli.BoolFlag{Name: "password-stdin", Category: category, Usage: "read the password of --username from standard input"},
 	}
@@ -36,7 +37,13 @@ func connectionOptions(c *cli.Context) (oci.Options, error) {
 		CertFile:  c.String("cert-file"),
 		KeyFile:   c.String("key-file"),
 
+		AllowHosts:   c.StringSlice("allow-host"),
 		DockerConfig: dockerConfig(),
+	}
+	for _, host := range opts.AllowHosts {
+		if host == "" || strings.ContainsAny(host, "/@ ") {
+			return opts, usagef("--allow-host %q: it is a host, without https:// and path", host)
+		}
 	}
 	if (opts.CertFile == "") != (opts.KeyFile == "") {
 		return opts, usagef("--cert-file and --key-file go together")
