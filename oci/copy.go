@@ -65,6 +65,7 @@ func copyGraph(ctx context.Context, src Store, root ocispec.Descriptor, g *Graph
 	r, ok := dst.(*repository)
 	if ok {
 		c.survey = r.survey(ctx, root, dstTag)
+		c.mountFrom = r.sibling(src)
 	}
 	err := c.copyAll(ctx, blobs, g, root, dstTag)
 	if ok && errors.Is(err, errMissing) {
@@ -130,6 +131,9 @@ type copier struct {
 	opts   CopyOptions
 	survey survey
 	fresh  bool // dst has nothing, so it is not asked for every blob
+
+	mountFrom *repository // of the same registry, from which blobs need not be read; nil if there is none
+	noMount   atomic.Bool // the registry does not do that
 }
 
 func (c *copier) concurrency() int {
@@ -197,6 +201,13 @@ func (c *copier) has(ctx context.Context, desc ocispec.Descriptor) (bool, error)
 }
 
 func (c *copier) copyBlob(ctx context.Context, b Blob) error {
+	if c.mountFrom != nil && !c.noMount.Load() {
+		if err := c.dst.(*repository).mount(ctx, b.Descriptor, c.mountFrom); err == nil {
+			c.copied(b.Descriptor)
+			return nil
+		}
+		c.noMount.Store(true)
+	}
 	rc, err := b.Open(ctx)
 	if err != nil {
 		return err

@@ -97,6 +97,7 @@ func TestPartIsContinued(t *testing.T) {
 				t.Errorf("Exists = %v, %v", ok, err)
 			}
 			mustClose(t, dst)
+			c.running.Wait()
 			if n := c.sent.Load(); n != tt.sent {
 				t.Errorf("%d bytes were sent, want %d", n, tt.sent)
 			}
@@ -142,6 +143,7 @@ func TestCopyIsContinued(t *testing.T) {
 				t.Fatalf("Copy = %v, want %v", err, want)
 			}
 			mustClose(t, dst)
+			c.running.Wait()
 			c.forge, c.most = nil, size
 			c.sent.Store(0)
 

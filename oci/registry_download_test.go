@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -29,11 +30,14 @@ type cutting struct {
 	most     int
 	noRange  bool                        // it knows no ranges and sends all from the start
 	forge    func(w http.ResponseWriter) // changes the header of a part
+	running  sync.WaitGroup
 	requests atomic.Int64
 	sent     atomic.Int64
 }
 
 func (c *cutting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.running.Add(1)
+	defer c.running.Done()
 	c.requests.Add(1)
 	start, status := 0, http.StatusOK
 	if part := r.Header.Get("Range"); part != "" && !c.noRange {

@@ -12,6 +12,7 @@ import (
 	"os"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
 // smallBlob is what is rather sent than asked for, and sent in one request if the registry takes that.
@@ -115,6 +116,28 @@ func (r *repository) beginUpload(ctx context.Context, query url.Values, data []b
 		return r.location(resp)
 	}
 	return nil, r.refusal(resp)
+}
+
+// sibling is s if it is another repository of the same registry, and else nil.
+func (r *repository) sibling(s Store) *repository {
+	other, ok := s.(*repository)
+	if !ok || other.repo.Reference.Registry != r.repo.Reference.Registry || other.repo.PlainHTTP != r.repo.PlainHTTP ||
+		other.repo.Reference.Repository == r.repo.Reference.Repository {
+		return nil
+	}
+	return other
+}
+
+// mount makes a blob of another repository one of r too, in one request and without its bytes. A registry that does not
+// do that, or not for this account, begins an upload, which it forgets some day.
+func (r *repository) mount(ctx context.Context, desc ocispec.Descriptor, from *repository) error {
+	ctx = auth.AppendRepositoryScope(ctx, from.repo.Reference, auth.ActionPull)
+	query := url.Values{"mount": {string(desc.Digest)}, "from": {from.repo.Reference.Repository}}
+	at, err := r.beginUpload(ctx, query, nil)
+	if err == nil && at != nil {
+		err = errors.ErrUnsupported
+	}
+	return err
 }
 
 // finishUpload sends body, or what is left of the blob, and names the blob.

@@ -35,7 +35,7 @@ func (s *Server) link(repository, blob string) {
 func (s *Server) beginUpload(w http.ResponseWriter, q request) {
 	io.Copy(io.Discard, q.Body)
 	query := q.URL.Query()
-	if blob := query.Get("mount"); s.has(query.Get("from"), blob) {
+	if blob := query.Get("mount"); !s.setup.NoMount && s.has(query.Get("from"), blob) {
 		s.link(q.repository, blob)
 		w.Header().Set("Location", "/v2/"+q.repository+"/blobs/"+blob)
 		w.Header().Set("Docker-Content-Digest", blob)

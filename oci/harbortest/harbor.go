@@ -37,6 +37,7 @@ type Harbor struct {
 	SignaturePolicy bool
 	ImmutableTags   bool
 	Quota           int64 // bytes of all blobs; 0 is no limit
+	NoMount         bool  // as if the account could not pull where a blob is
 }
 
 // Server is a Harbor that runs.
