@@ -23,7 +23,7 @@ func startHarbor(t testing.TB, setup harbortest.Harbor) (*harbortest.Server, Ref
 
 // TestHarbor holds that a push under all policies goes through, and goes through once more.
 func TestHarbor(t *testing.T) {
-	_, ref, opts := startHarbor(t, harbortest.Harbor{TokenUses: 7, SignaturePolicy: true, ImmutableTags: true, Projects: []string{"team"}})
+	_, ref, opts := startHarbor(t, harbortest.Harbor{TokenUses: 20, SignaturePolicy: true, ImmutableTags: true, Projects: []string{"team"}})
 	for run := range 2 {
 		if err := copyTo(t, ref, opts); err != nil {
 			t.Fatalf("run %d: %v", run, err)
