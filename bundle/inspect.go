@@ -56,6 +56,11 @@ func Inspect(ctx context.Context, s oci.Store, target string) (*Info, error) {
 	if err != nil {
 		return nil, err
 	}
+	return v.Info(), nil
+}
+
+// Info says what the bundle's documents say, for those of its platforms that were asked for.
+func (v *Verified) Info() *Info {
 	info := &Info{MediaType: v.Index.MediaType, Digest: v.Index.Digest, Annotations: v.annotations}
 	sizes := map[digest.Digest]int64{v.Index.Digest: v.Index.Size}
 	layers := make(map[digest.Digest]*LayerInfo)
@@ -85,7 +90,7 @@ func Inspect(ctx context.Context, s oci.Store, target string) (*Info, error) {
 		info.Blobs++
 		info.Size += size
 	}
-	return info, nil
+	return info
 }
 
 func (p *PlatformInfo) add(l ocispec.Descriptor) {

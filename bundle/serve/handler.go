@@ -59,6 +59,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		set.page(w, r)
 	case path == envPath:
 		set.env(w)
+	case path == stylePath, path == scriptPath:
+		asset(w, r, path)
 	case path == "v2", strings.HasPrefix(path, "v2/"):
 		set.registry.ServeHTTP(w, r)
 	default:

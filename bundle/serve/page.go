@@ -2,44 +2,66 @@ package serve
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
 	"html/template"
 	"net/http"
+	"path"
+	"strings"
+	"time"
 )
 
-var pageTemplate = template.Must(template.New("page").Parse(`<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<title>goferry</title>
-<h1>goferry</h1>
-<p>{{.Modules}} module versions, from</p>
-<ul>{{range .Bundles}}<li>{{.}}</li>{{end}}</ul>
-<pre>export GOPROXY={{.URL}}
-export GOSUMDB={{.Env.SumDB}}
-export GONOSUMDB={{.Env.NoSumDB}}
-export GONOPROXY=none</pre>
-</html>
-`))
+//go:embed page.html page.css page.js
+var pageFiles embed.FS
 
-// page is for people.
+var pageTemplate = template.Must(template.New("page.html").Funcs(template.FuncMap{"size": humanSize}).ParseFS(pageFiles, "page.html"))
+
+const (
+	stylePath  = "goferry/page.css"
+	scriptPath = "goferry/page.js"
+)
+
+// page is for people. It works without scripts; with them the search filters while one types, and lines can be copied.
 func (s *set) page(w http.ResponseWriter, r *http.Request) {
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
+	data, err := s.pageData(r)
+	if err != nil {
+		plain(w, http.StatusInternalServerError, err.Error())
+		return
 	}
 	var b bytes.Buffer
-	err := pageTemplate.Execute(&b, struct {
-		Modules int
-		Bundles []string
-		URL     string
-		Env     Env
-	}{s.modules, s.names, scheme + "://" + r.Host, s.environment()})
-	if err != nil {
+	if err := pageTemplate.Execute(&b, data); err != nil {
 		plain(w, http.StatusInternalServerError, err.Error())
 		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-cache")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	w.Write(b.Bytes())
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	sendPage(w, r, b.Bytes())
+}
+
+// asset answers for what the page looks and behaves like.
+func asset(w http.ResponseWriter, r *http.Request, name string) {
+	data, err := pageFiles.ReadFile(path.Base(name))
+	if err != nil {
+		plain(w, http.StatusNotFound, "not found: "+name)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/css; charset=utf-8")
+	if strings.HasSuffix(name, ".js") {
+		h.Set("Content-Type", "text/javascript; charset=utf-8")
+	}
+	h.Set("X-Content-Type-Options", "nosniff")
+	sendPage(w, r, data)
+}
+
+// sendPage sends what may be another after the next start, or the next bundle.
+func sendPage(w http.ResponseWriter, r *http.Request, data []byte) {
+	sum := sha256.Sum256(data)
+	w.Header().Set("ETag", `"`+hex.EncodeToString(sum[:16])+`"`)
+	w.Header().Set("Cache-Control", "no-cache")
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
 }

@@ -28,11 +28,18 @@ type set struct {
 	site     *bundle.Site
 	registry *registry
 	names    []string            // of bundles
+	served   []pageSource        // the same, for the page
 	versions map[string][]string // that are carried, by module path
 	modules  int
 
 	stores []*sharedStore // each once
 	users  atomic.Int64
+}
+
+// A pageSource is a bundle with what the page says of it.
+type pageSource struct {
+	served
+	info *bundle.Info
 }
 
 // newSet returns a set with one user.
@@ -42,6 +49,7 @@ func newSet(site *bundle.Site, registry *registry, entries []entry) *set {
 	known := make(map[*sharedStore]bool)
 	for _, b := range entries {
 		s.names = append(s.names, b.String())
+		s.served = append(s.served, pageSource{b.served, b.verified.Info()})
 		if !known[b.store] {
 			known[b.store] = true
 			b.store.retain()
