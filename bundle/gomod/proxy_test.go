@@ -71,6 +71,8 @@ func newBench(t *testing.T, project map[string]string) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, root: root, proxy: fileURL(filepath.Join(root, "proxy")), cache: filepath.Join(root, "cache")}
+	// Else the go command leaves a process that writes there when the test has ended.
+	b.write(".config/go/telemetry/mode", "off")
 	for name, files := range testModules {
 		b.publish(name, files)
 	}
@@ -159,7 +161,7 @@ func (f zipFile) Sys() any                     { return nil }
 func (b *bench) env() []string {
 	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + b.root, "USERPROFILE=" + b.root,
-		"SystemRoot=" + os.Getenv("SystemRoot"), "GOENV=off", "GOTELEMETRY=off",
+		"SystemRoot=" + os.Getenv("SystemRoot"), "GOENV=off",
 		"GOPROXY=" + b.proxy, "GOSUMDB=off", "GOMODCACHE=" + b.cache, "GOVCS=*:off",
 		"GOPATH=" + filepath.Join(b.root, "gopath"), "GOCACHE=" + filepath.Join(b.root, "gocache"),
 		"GOTOOLCHAIN=local", "GOFLAGS=-modcacherw" + b.flags,

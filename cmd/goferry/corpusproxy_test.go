@@ -25,7 +25,8 @@ type corpus struct {
 	url     string // the same, served with the checksum database
 	sumdb   string // GOSUMDB
 	modules []module.Version
-	gocache string
+
+	gocache, telemetry string // directories
 }
 
 // serveCorpus writes and serves the modules as cmd/go/proxy_test.go does. Of those that the
@@ -40,7 +41,11 @@ func serveCorpus(t *testing.T) *corpus {
 	if len(names) == 0 {
 		corpusMissing(t, from)
 	}
-	c := &corpus{dir: t.TempDir(), gocache: goEnv(t, "GOCACHE")}
+	telemetry, err := noTelemetry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &corpus{dir: t.TempDir(), gocache: goEnv(t, "GOCACHE"), telemetry: telemetry}
 	for _, name := range names {
 		c.add(t, name)
 	}

@@ -79,7 +79,12 @@ func TestScript(t *testing.T) {
 // setup gives a script an environment in which nothing is the user's but the build cache.
 func setup(env *testscript.Env, gocache string) error {
 	env.Values["world"] = &world{env: env}
+	telemetry, err := noTelemetry()
+	if err != nil {
+		return err
+	}
 	for name, value := range map[string]string{
+		telemetryDir:    telemetry,
 		"HOME":          filepath.Join(env.WorkDir, "home"),
 		"DOCKER_CONFIG": filepath.Join(env.WorkDir, "docker"),
 		"GOFERRY_CACHE": filepath.Join(env.WorkDir, "cache"),
@@ -88,7 +93,6 @@ func setup(env *testscript.Env, gocache string) error {
 		"GOENV":         "off",
 		"GOFLAGS":       "-modcacherw",
 		"GOTOOLCHAIN":   "local",
-		"GOTELEMETRY":   "off",
 		"GOOS":          runtime.GOOS,
 		"GOARCH":        runtime.GOARCH,
 		"NO_PROXY":      "127.0.0.1,localhost",
@@ -97,6 +101,13 @@ func setup(env *testscript.Env, gocache string) error {
 	}
 	return serveModules(env)
 }
+
+// telemetryDir is the variable that names the go command's telemetry directory.
+const telemetryDir = "TEST_TELEMETRY_DIR"
+
+// noTelemetry is the telemetry directory of a user who wants none. In another home the go command
+// would leave a process that writes there when the test has ended.
+func noTelemetry() (string, error) { return filepath.Abs("testdata/telemetry") }
 
 // A world is what the commands of one script share.
 type world struct {
