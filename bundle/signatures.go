@@ -88,21 +88,16 @@ func readSignatures(ctx context.Context, s oci.Store, desc ocispec.Descriptor) (
 	return found, nil
 }
 
-// problem notes err if it is the fault of something that is stored.
+// problem notes err, unless it is about reaching what is stored.
 func (f *storedSignatures) problem(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil || !isStored(err) {
+	if ctx.Err() != nil || errors.Is(err, oci.ErrNetwork) || errors.Is(err, oci.ErrUnauthorized) {
 		return err
 	}
 	f.problems = append(f.problems, err)
 	return nil
-}
-
-// isStored says whether err is about something that is stored, and not about reaching it.
-func isStored(err error) bool {
-	return errors.Is(err, oci.ErrDigest) || errors.Is(err, oci.ErrNotFound) || errors.Is(err, signing.ErrMalformed)
 }
 
 // manifest reads the signatures that a manifest holds. It returns nil for one that cannot be read.

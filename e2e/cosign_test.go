@@ -231,3 +231,29 @@ func TestVerifyOffline(t *testing.T) {
 		t.Errorf("verify asked for a socket:\n%s", calls)
 	}
 }
+
+// TestSignaturesCrossWithOthers holds that other tools take our signatures out of a layout, and we theirs: regctl copies
+// them, "cosign load" pushes them, and what "cosign save" wrote is verified. (With sigstore bundles "cosign load" of 3.1.3
+// fails: it puts a manifest before the blob that the manifest names.)
+func TestSignaturesCrossWithOthers(t *testing.T) {
+	f := packModules(t)
+	key := signingKeys(t)["P-256"]
+	dir, ref := f.clone(t)
+	signWith(t, "--key", key+".key", ref)
+	s := startDebian(t, security{})
+	regctl := command{env: []string{"REGCTL_CONFIG=" + filepath.Join(tempDir(t), "regctl.json")}}
+	regctl.must(t, tool(t, "regctl"), "registry", "set", "--tls", "disabled", s.host)
+	regctl.must(t, tool(t, "regctl"), "image", "copy", "--referrers", "--digest-tags", "ocidir://"+dir+":v1", s.host+"/regctl:v1")
+	command{}.must(t, cosigns[0].program(t), "load", "--dir", dir, s.host+"/load:v1")
+	for _, repo := range []string{s.host + "/regctl", s.host + "/load"} {
+		goferry(t, "verify", "--plain-http", "--key", key+".pub", repo+":v1")
+		for _, c := range cosigns {
+			c.verify(t, key+".pub", repo+"@"+f.digest).want(t, 0)
+		}
+	}
+	for _, c := range cosigns {
+		saved := filepath.Join(tempDir(t), "saved")
+		command{}.must(t, c.program(t), "save", "--dir", saved, s.host+"/load:v1")
+		goferry(t, "verify", "--key", key+".pub", "oci:"+saved)
+	}
+}
