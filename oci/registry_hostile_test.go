@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -231,4 +232,29 @@ func TestRetryAfter(t *testing.T) {
 			t.Errorf("Retry(%d, %d with Retry-After %q) = %v, %v, want %v to %v", tt.attempt, tt.status, tt.says, got, err, tt.least, tt.most)
 		}
 	}
+}
+
+// drain is a connection that takes a little now and then.
+type drain struct{ net.Conn }
+
+func (drain) SetDeadline(time.Time) error { return nil }
+
+func (drain) Write(p []byte) (int, error) {
+	time.Sleep(10 * time.Millisecond)
+	return min(len(p), 8), nil
+}
+
+// TestUploadDrips holds that an upload is given up which is taken a few bytes at a time, and one that is quick is not.
+func TestUploadDrips(t *testing.T) {
+	slow := &movingConn{Conn: drain{}, patience: patience(50 * time.Millisecond), sent: pace{patience: patience(50 * time.Millisecond)}}
+	if n, err := slow.Write(make([]byte, 1<<10)); !errors.Is(err, os.ErrDeadlineExceeded) || n > 100 {
+		t.Errorf("Write = %d, %v, want it given up", n, err)
+	}
+	near, far := net.Pipe()
+	go io.Copy(io.Discard, far)
+	quick := &movingConn{Conn: near, patience: patience(50 * time.Millisecond), sent: pace{patience: patience(50 * time.Millisecond)}}
+	if n, err := quick.Write(make([]byte, 1<<20)); err != nil || n != 1<<20 {
+		t.Errorf("Write = %d, %v", n, err)
+	}
+	near.Close()
 }

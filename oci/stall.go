@@ -15,8 +15,8 @@ const (
 	// stallTimeout is how long a connection may carry nothing, by default.
 	stallTimeout = time.Minute
 
-	// minRate is how many bytes a second an answer has to bring, on average over the stall timeout. A byte now and
-	// then keeps a connection from being given up, and would make a manifest take weeks.
+	// minRate is how many bytes a second an answer has to bring, or an upload to take, on average over the stall
+	// timeout. A byte now and then keeps a connection from being given up, and would make a manifest take weeks.
 	minRate = 1 << 10
 )
 
@@ -46,7 +46,7 @@ func (p patience) dial(next dialer) dialer {
 		if err != nil {
 			return nil, err
 		}
-		return &movingConn{conn, p.stall()}, nil
+		return &movingConn{Conn: conn, patience: p, sent: pace{patience: p}}, nil
 	}
 }
 
@@ -54,17 +54,50 @@ func (p patience) dial(next dialer) dialer {
 // already while it sends.
 type movingConn struct {
 	net.Conn
-	limit time.Duration
+	patience patience
+	sent     pace // one Write at a time
 }
 
 func (c *movingConn) Read(p []byte) (int, error) {
-	c.SetDeadline(time.Now().Add(c.limit))
+	c.SetDeadline(time.Now().Add(c.patience.stall()))
 	return c.Conn.Read(p)
 }
 
-func (c *movingConn) Write(p []byte) (int, error) {
-	c.SetDeadline(time.Now().Add(c.limit))
-	return c.Conn.Write(p)
+// Write writes small pieces, so that one which takes long is seen.
+func (c *movingConn) Write(p []byte) (n int, err error) {
+	const piece = 64 << 10
+	for n < len(p) && err == nil {
+		began := time.Now()
+		c.SetDeadline(began.Add(c.patience.stall()))
+		var m int
+		m, err = c.Conn.Write(p[n:min(n+piece, len(p))])
+		n += m
+		if err == nil {
+			err = c.sent.add(m, time.Since(began))
+		}
+	}
+	return n, err
+}
+
+// pace is how fast bytes move in one direction, while they are waited for.
+type pace struct {
+	patience patience
+	waited   time.Duration // since the last reckoning
+	bytes    int64
+}
+
+// add is an error if less than the least bytes have moved in the time that was spent waiting.
+func (p *pace) add(n int, waited time.Duration) error {
+	p.waited += waited
+	p.bytes += int64(n)
+	if p.waited < p.patience.stall() {
+		return nil
+	}
+	if p.bytes < p.patience.least() {
+		return fmt.Errorf("%d bytes in %v: %w", p.bytes, p.patience.stall(), os.ErrDeadlineExceeded)
+	}
+	p.waited, p.bytes = 0, 0
+	return nil
 }
 
 // roundTrip sends req through next. A document has to be there in time as a whole, a blob has to keep coming.
@@ -81,7 +114,7 @@ func (p patience) roundTrip(next http.RoundTripper, req *http.Request) (*http.Re
 		cancel()
 		return nil, err
 	}
-	resp.Body = &steadyBody{ReadCloser: resp.Body, ctx: ctx, cancel: cancel, patience: p}
+	resp.Body = &steadyBody{ReadCloser: resp.Body, ctx: ctx, cancel: cancel, pace: pace{patience: p}}
 	return resp, nil
 }
 
@@ -110,30 +143,22 @@ func lateOr(ctx context.Context, err error) error {
 // waiting for it; how long its reader takes does not count.
 type steadyBody struct {
 	io.ReadCloser
-	ctx      context.Context
-	cancel   context.CancelFunc
-	patience patience
-
-	waited time.Duration // since the last reckoning
-	bytes  int64
+	ctx    context.Context
+	cancel context.CancelFunc
+	pace   pace
 }
 
 func (b *steadyBody) Read(p []byte) (int, error) {
 	began := time.Now()
 	n, err := b.ReadCloser.Read(p)
-	b.waited += time.Since(began)
-	b.bytes += int64(n)
-	if err != nil && err != io.EOF {
+	late := b.pace.add(n, time.Since(began))
+	switch {
+	case err == io.EOF:
+		return n, err
+	case err != nil:
 		return n, lateOr(b.ctx, err)
 	}
-	if err != nil || b.waited < b.patience.stall() {
-		return n, err
-	}
-	if b.bytes < b.patience.least() {
-		return n, fmt.Errorf("%d bytes in %v: %w", b.bytes, b.patience.stall(), os.ErrDeadlineExceeded)
-	}
-	b.waited, b.bytes = 0, 0
-	return n, nil
+	return n, late
 }
 
 func (b *steadyBody) Close() error {
