@@ -1,7 +1,12 @@
 package e2e
 
 import (
+	"io"
+	"log"
+	"math"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -103,5 +108,65 @@ func (c *cutter) notTwice(t *testing.T, size int64) {
 	t.Logf("%d bytes for %d", sent, size)
 	if sent > size*11/10 {
 		t.Errorf("%d bytes were sent for %d", sent, size)
+	}
+}
+
+// A cutUpload is a line to a registry that is cut once, in the middle of the first large blob.
+type cutUpload struct {
+	proxy http.Handler
+	after int64
+	cut   atomic.Bool
+	sent  atomic.Int64
+}
+
+func (c *cutUpload) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !uploadsBlob(r) {
+		c.proxy.ServeHTTP(w, r)
+		return
+	}
+	cuts := r.ContentLength > c.after && !c.cut.Swap(true)
+	body := &countedBody{ReadCloser: r.Body, sent: &c.sent, left: math.MaxInt64}
+	if cuts {
+		body.left = c.after
+	}
+	r.Body = body
+	c.proxy.ServeHTTP(w, r)
+	if cuts {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+type countedBody struct {
+	io.ReadCloser
+	sent *atomic.Int64
+	left int64
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	b.sent.Add(int64(n))
+	return n, err
+}
+
+// TestUploadGoesOn pushes a toolchain to each kind of registry over a line that is cut in the middle of it.
+func TestUploadGoesOn(t *testing.T) {
+	f := packHello(t)
+	for _, kind := range registries {
+		t.Run(kind.name, func(t *testing.T) {
+			behind := kind.start(t, security{})
+			proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: behind.host})
+			proxy.ErrorLog = log.New(io.Discard, "", 0)
+			line := &cutUpload{proxy: proxy, after: 20 << 20}
+			goferry(t, "copy", "--plain-http", f.ref, startHandler(t, security{}, line).host+"/app:v1")
+			if !line.cut.Load() {
+				t.Error("nothing was cut")
+			}
+			t.Logf("%d bytes were sent", line.sent.Load())
+			goferry(t, "verify", "--plain-http", behind.host+"/app:v1")
+		})
 	}
 }

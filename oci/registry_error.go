@@ -106,6 +106,9 @@ var (
 	// errRefused is an answer that no caller acts on.
 	errRefused = errors.New("refused by the registry")
 
+	// errLost is an upload that is no more, or not where the client believes it is: a line was cut.
+	errLost = fmt.Errorf("upload: %w", ErrNetwork)
+
 	// errMissing is a manifest that is not taken for want of what it names.
 	errMissing = fmt.Errorf("named by the manifest: %w", ErrNotFound)
 )
@@ -127,6 +130,8 @@ func kindOfResponse(e *errcode.ErrorResponse) error {
 		}
 	}
 	switch status := e.StatusCode; {
+	case strings.Contains(e.URL.Path, "/blobs/uploads/") && isLost(e):
+		return errLost
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return ErrUnauthorized
 	case status == http.StatusNotFound:
@@ -137,6 +142,12 @@ func kindOfResponse(e *errcode.ErrorResponse) error {
 		return ErrNetwork
 	}
 	return errRefused
+}
+
+func isLost(e *errcode.ErrorResponse) bool {
+	return e.StatusCode == http.StatusRequestedRangeNotSatisfiable || slices.ContainsFunc(e.Errors, func(inner errcode.Error) bool {
+		return inner.Code == errcode.ErrorCodeBlobUploadUnknown || inner.Code == errcode.ErrorCodeBlobUploadInvalid
+	})
 }
 
 // secrets are what must not be in an error text, even if a registry puts it there.

@@ -282,7 +282,12 @@ func TestRegistryHiccups(t *testing.T) {
 		"503":                 func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); w.WriteHeader(503) },
 		"429 before the body": func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(429) },
 		"401":                 func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); w.WriteHeader(401) },
-		"lost upload":         func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); w.WriteHeader(404) },
+		"upload out of step":  func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); w.WriteHeader(416) },
+		"invalid upload": func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			refuse(w, 400, "BLOB_UPLOAD_INVALID", "blob upload invalid")
+		},
+		"lost upload": func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); w.WriteHeader(404) },
 		"connection is closed": func(w http.ResponseWriter, r *http.Request) {
 			io.CopyN(io.Discard, r.Body, 1)
 			panic(http.ErrAbortHandler)

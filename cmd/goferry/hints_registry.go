@@ -28,7 +28,7 @@ func registryHint(e *oci.ResponseError) string {
 		return fmt.Sprintf("make room at %s: raise the quota of the project, or delete there what nobody needs and collect the garbage", e.URL.Host)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return accessHint(e)
-	case status == http.StatusNotFound && e.Method != http.MethodGet && e.Method != http.MethodHead:
+	case status == http.StatusNotFound && e.Method == http.MethodPost:
 		return fmt.Sprintf("the repository or its project does not exist at %s: some registries want it to be made first", e.URL.Host)
 	case status == http.StatusTooManyRequests, status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
 		return "the registry is busy: run the same command again later, it goes on with what has arrived"
