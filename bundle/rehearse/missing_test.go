@@ -1,6 +1,7 @@
 package rehearse
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,6 +54,22 @@ func TestMissing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzMissing holds that whatever a program asks of the proxy makes at most one complaint, about a path
+// and a version that a module can have.
+func FuzzMissing(f *testing.F) {
+	for _, name := range []string{"a.com/m/@v/v1.0.0.zip", "a.com/m/@latest", "a.com/!m/@v/list", "sumdb/s/lookup/a.com/m@v1.0.0", "@v/.", "a/@v/@v/list", "sumdb//lookup/@", "a.com/../@v/v1.0.0.mod", "a.com/m/@v/\x1b[2J.info"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		list := missing(map[string]bool{name: false}, func(string, string) bool { return false })
+		for _, m := range list {
+			if _, err := module.EscapePath(m.Module); err != nil || len(list) > 1 || m.Version != "" && !fs.ValidPath(m.Version) {
+				t.Errorf("missing(%q) = %v", name, list)
+			}
+		}
+	})
 }
 
 func TestFlag(t *testing.T) {

@@ -183,7 +183,7 @@ func (r *Rehearsal) isolate(ctx context.Context) error {
 	refused := errors.New("only Linux has namespaces")
 	for _, how := range isolations() {
 		if r.image != nil && !how.namespaces {
-			return fmt.Errorf("run a command in an image: %w", refused)
+			return fmt.Errorf("run a command in an image, which takes namespaces: %w", refused)
 		}
 		r.how = how
 		out, err := r.child(ctx, Command{Dir: r.Dir})
