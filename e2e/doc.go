@@ -13,7 +13,8 @@
 //   - Where a tool is missing the test is skipped and says how to get it. With GOFERRY_E2E_REQUIRE set, as in CI, it fails.
 //   - What takes minutes stands behind a flag: -accept runs the whole journey for real projects (see accept_test.go) and
 //     the whole table of keys and registries with cosign,
-//     -figures measures whole commands against what people do today (see figures_test.go).
+//     -figures measures whole commands against what people do today (see figures_test.go and
+//     figures_serve_test.go).
 //
 // One possibility would be to run this inside testscript, like the tests of the commands. But here the interesting part is
 // what other programs make of our bytes, and whether a process died in time: that is easier to read in Go.

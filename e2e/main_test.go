@@ -25,6 +25,10 @@ var (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if dir := os.Getenv(fileServerVariable); dir != "" {
+		fmt.Fprintln(os.Stderr, fileServer(dir))
+		os.Exit(1)
+	}
 	if runtime.GOOS != "linux" {
 		fmt.Println("e2e: skipped, network namespaces and containers need Linux")
 		return
