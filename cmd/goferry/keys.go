@@ -5,6 +5,8 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"os/exec"
 	"strings"
@@ -70,10 +72,11 @@ func isKMS(ref string) bool {
 }
 
 func openKMS(ctx context.Context, ref string) (kms.SignerVerifier, error) {
+	log.SetOutput(io.Discard) // a provider tells there what its errors tell again
 	key, err := kms.Get(ctx, ref, crypto.SHA256)
 	if errors.Is(err, exec.ErrNotFound) {
 		scheme, _, _ := strings.Cut(ref, "://")
-		return nil, withHint(keyError(ref, err), "goferry itself knows hashivault:// only; for %s:// install the sigstore plugin sigstore-kms-%[1]s on PATH", scheme)
+		return nil, withHint(keyError(ref, err), "goferry itself knows hashivault:// and openbao:// only; for %s:// install the sigstore plugin sigstore-kms-%[1]s on PATH", scheme)
 	}
 	return key, keyError(ref, err)
 }

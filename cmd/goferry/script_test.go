@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 //
 //	exits CODE COMMAND [ARG]…     run the command, which has to exit with the code
 //	memregistry [FLAG]…           start a registry and set $REGISTRY; flags in registry_test.go
+//	vault                         start a KMS that has one key and set $VAULT_ADDR, see vault_test.go
 //	stalled                       wait until the registry holds up an upload of the command in the background
 //	running                       remember the command in the background for exited
 //	exited CODE                   what that command exited with, after wait
@@ -60,6 +61,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":       exits,
 			"memregistry": memregistry,
+			"vault":       vault,
 			"stalled":     stalled,
 			"running":     running,
 			"exited":      exited,
