@@ -53,9 +53,6 @@ func pack(c *cli.Context) error {
 	if _, err := arguments(c); err != nil {
 		return err
 	}
-	if c.String("output") == "" {
-		return withHint(usagef("pack: -o is missing"), "say where the bundle goes, as in \"goferry pack -o oci:bundle\"")
-	}
 	opts, err := packOptions(c)
 	if err != nil {
 		return err
@@ -65,9 +62,6 @@ func pack(c *cli.Context) error {
 		return err
 	}
 	defer j.show.close()
-	if err := checkDestination(j.places[len(j.places)-1]); err != nil {
-		return err
-	}
 	if opts.TreeHeads, opts.Since, err = readTreeHeads(c, j); err != nil {
 		return err
 	}
@@ -97,11 +91,22 @@ func pack(c *cli.Context) error {
 
 // beginPack makes the job: first are the bundles with tree heads to pack with, last is the one to write.
 func beginPack(c *cli.Context) (*job, error) {
+	if c.String("output") == "" {
+		return nil, withHint(usagef("pack: -o is missing"), "say where the bundle goes, as in \"goferry pack -o oci:bundle\"")
+	}
 	refs, err := treeHeadRefs(c)
 	if err != nil {
 		return nil, err
 	}
-	return begin(c, append(refs, c.String("output"))...)
+	j, err := begin(c, append(refs, c.String("output"))...)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkDestination(j.places[len(j.places)-1]); err != nil {
+		j.show.close()
+		return nil, err
+	}
+	return j, nil
 }
 
 func printPacked(c *cli.Context, p bundle.Packed, rehearsal *rehearsalJSON) error {
