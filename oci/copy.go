@@ -22,7 +22,7 @@ type CopyOptions struct {
 	Concurrency int                           // blobs in flight; 0 is 6. An archive is always written one by one.
 	OnCopied    func(desc ocispec.Descriptor) // a blob or manifest is at the destination now
 	OnSkipped   func(desc ocispec.Descriptor) // or was there already
-	OnBytes     func(n int64)                 // bytes read from the source; what is sent again is not counted again
+	OnBytes     func(n int64)                 // bytes read from the source, or done without; what is sent again is not counted again
 }
 
 // Copy copies what srcTarget names, with all that it names and all that refers to it or to a part of it: what the
@@ -203,6 +203,9 @@ func (c *copier) has(ctx context.Context, desc ocispec.Descriptor) (bool, error)
 func (c *copier) copyBlob(ctx context.Context, b Blob) error {
 	if c.mountFrom != nil && !c.noMount.Load() {
 		if err := c.dst.(*repository).mount(ctx, b.Descriptor, c.mountFrom); err == nil {
+			if c.opts.OnBytes != nil {
+				c.opts.OnBytes(b.Descriptor.Size)
+			}
 			c.copied(b.Descriptor)
 			return nil
 		}

@@ -16,7 +16,7 @@ import (
 // list, one for a manifest that is like the one to come, and one for each of its children.
 //
 // What a manifest names is believed to be there, because registries take no manifest before it is, and keep it as
-// long as the manifest. If one of them has lost it all the same, it refuses the new manifest, and the copy asks for
+// long as the manifest. (An index is another matter: some take it without a child, so children are read.) If one of them has lost it all the same, it refuses the new manifest, and the copy asks for
 // everything then. What is pushed once more under its own tag is always asked for: that is how people repair.
 type survey struct {
 	empty bool                   // there is no tag, and so it is likely that there is nothing
@@ -78,35 +78,38 @@ func (r *repository) fetchTagged(ctx context.Context, tag string) (ocispec.Descr
 	return desc, data, err
 }
 
-// namedBelow is what a manifest or an index and its children name, as far as they can be read.
+// namedBelow is what a manifest names, or an index and its children as far as they can be read.
 func (r *repository) namedBelow(ctx context.Context, desc ocispec.Descriptor, data []byte) map[digest.Digest]bool {
 	const mostChildren = 16
 	var mu sync.Mutex
 	named := map[digest.Digest]bool{}
-	add := func(desc ocispec.Descriptor, data []byte) []ocispec.Descriptor {
+	add := func(desc ocispec.Descriptor, data []byte) (children []ocispec.Descriptor) {
 		doc, err := parseDocument(desc, data)
 		if err != nil {
 			return nil
 		}
 		mu.Lock()
 		defer mu.Unlock()
+		named[desc.Digest] = true
 		for _, child := range doc.children() {
-			named[child.Digest] = true
+			if isManifest(child.MediaType) {
+				children = append(children, child)
+			} else {
+				named[child.Digest] = true
+			}
 		}
-		return doc.children()
+		return children
 	}
 	var g errgroup.Group
 	g.SetLimit(concurrency)
 	children := add(desc, data)
 	for _, child := range children[:min(len(children), mostChildren)] {
-		if isManifest(child.MediaType) && isIndex(desc.MediaType) {
-			g.Go(func() error {
-				if data, err := fetchBytes(ctx, r, child); err == nil {
-					add(child, data)
-				}
-				return nil
-			})
-		}
+		g.Go(func() error {
+			if data, err := fetchBytes(ctx, r, child); err == nil {
+				add(child, data)
+			}
+			return nil
+		})
 	}
 	g.Wait()
 	return named

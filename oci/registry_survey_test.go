@@ -133,6 +133,40 @@ func TestCollectedChildrenArePushedAgain(t *testing.T) {
 	}
 }
 
+// TestChildrenAreNotBelieved holds that a child which an index names is pushed if it is not there: some registries take
+// an index without.
+func TestChildrenAreNotBelieved(t *testing.T) {
+	src := mustCreate(t, t.TempDir())
+	defer src.Close()
+	root := pushModules(t, src, "a", "b")
+	mustTag(t, src, root, "v2")
+	lost := manifestsOf(t, src, root)[0]
+	sparse := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: manifestsOf(t, src, root)[:1]}
+	sparse.SchemaVersion = 2
+	mustTag(t, src, pushJSON(t, src, ocispec.MediaTypeImageIndex, sparse), "v1")
+	var gone atomic.Bool
+	ref, opts := startRegistry(t, true, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if gone.Load() && r.Method != http.MethodPut && strings.HasSuffix(r.URL.Path, string(lost.Digest)) {
+				refuse(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "it was never there")
+				return
+			}
+			if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, string(lost.Digest)) {
+				gone.Store(false)
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	dst := mustDo(Create(t.Context(), ref, opts))
+	defer dst.Close()
+	mustDo(Copy(t.Context(), src, "v1", dst, "v1", CopyOptions{}))
+	gone.Store(true)
+	mustDo(Copy(t.Context(), src, "v2", dst, "v2", CopyOptions{}))
+	if gone.Load() {
+		t.Error("the child was not pushed")
+	}
+}
+
 // TestSurveyOfNonsense holds that what stands in the way of a survey does not stand in the way of the copy.
 func TestSurveyOfNonsense(t *testing.T) {
 	for name, serve := range map[string]http.HandlerFunc{
