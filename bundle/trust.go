@@ -227,7 +227,7 @@ func checkPlace(claims map[string]string, want digest.Digest, target string) err
 		return fmt.Errorf("it is a part of %s, and signed as that", index)
 	}
 	if tag := claims[ClaimTag]; tag != "" && target != "" && tag != target {
-		return fmt.Errorf("it was signed as %q, not as %q", tag, target)
+		return fmt.Errorf("it was signed as %q, not as %q (sign it under that tag too, or name it by its digest)", tag, target)
 	}
 	return nil
 }
