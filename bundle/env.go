@@ -83,7 +83,7 @@ func (t *tree) fileURL(name string) string {
 		p = "/" + p // C:/…
 	}
 	u := url.URL{Scheme: "file", Path: p}
-	return u.String()
+	return strings.ReplaceAll(u.String(), ",", "%2C") // GOPROXY is a list
 }
 
 func (t *tree) env(r *Record, extract bool, shell Shell) (string, error) {
