@@ -74,9 +74,13 @@ func (g *generation) link(l proofLayer, goroot bool) (bool, error) {
 	return true, nil
 }
 
-// untouched says whether files of the current generation are as they were when they were written.
+// untouched says whether files of the current generation are as they were when they were written. Of one that is no
+// file of a generation it is not: others than goferry may have written the state.
 func (g *generation) untouched(files []stateFile) bool {
 	for _, f := range files {
+		if !fs.ValidPath(f.Name) {
+			return false
+		}
 		info, err := g.tree.root.Lstat(path.Join(g.old, f.Name))
 		if err != nil || info.Mode() != f.Mode || info.Size() != f.Size || !info.ModTime().Equal(f.ModTime) {
 			return false

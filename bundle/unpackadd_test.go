@@ -130,6 +130,37 @@ func TestUnpackAddElsewhere(t *testing.T) {
 	}
 }
 
+// A state that somebody has written leads to no file outside, and to no harm.
+func TestUnpackForgedState(t *testing.T) {
+	one, two := siteBundles(t)
+	for _, prefix := range []string{"/", "../", "./", "mod/../../", "x/../"} {
+		dir := t.TempDir()
+		u, err := unpackAll(t, dir, UnpackOptions{}, one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Join(u.Dir, "current", "state.json")
+		var s state
+		data, err := os.ReadFile(name)
+		if err != nil || json.Unmarshal(data, &s) != nil {
+			t.Fatal(err)
+		}
+		for _, l := range s.Layers {
+			for i := range l.Files {
+				l.Files[i].Name = prefix + l.Files[i].Name
+			}
+		}
+		if data, err = json.Marshal(s); err != nil {
+			t.Fatal(err)
+		}
+		put(t, name, data)
+		again, err := unpackAll(t, dir, UnpackOptions{}, one, two)
+		if err != nil || again.Linked != 0 {
+			t.Errorf("names with %q: %+v, %v, want all unpacked anew", prefix, again, err)
+		}
+	}
+}
+
 // Two layers can have one sum, and yet other files: the same one is taken whatever the order.
 func TestUnpackChooses(t *testing.T) {
 	one, _ := siteBundles(t)
