@@ -192,6 +192,13 @@ func TestCheckFindsForgedSumDB(t *testing.T) {
 		{"too many earlier heads", func(t *testing.T, _ graph, r *Record, _ *testDB) {
 			r.TreeHeads = strings.Split(strings.Repeat(r.TreeHeads[0]+"|", 64), "|")
 		}, "65 earlier tree heads"},
+		{"a database of the forger's that is called as a known one", func(t *testing.T, _ graph, r *Record, _ *testDB) {
+			_, key, err := note.GenerateKey(rand.Reader, "sum.golang.org")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.SumDB = key
+		}, "not the key of sum.golang.org"},
 		{"a database that is none", func(t *testing.T, _ graph, r *Record, _ *testDB) { r.SumDB = "off" }, `"off" is no checksum database`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/sumdb/note"
 )
 
 // The database is found by the go command's rules.
@@ -120,7 +122,11 @@ func TestParseGOSUMDB(t *testing.T) {
 		}
 	}
 	_, rest, _ := strings.Cut(s.key, "+")
-	for _, bad := range []string{"", "sum.example.com", "a b c", "x+1+y", "../../x+" + rest, "/+" + rest} {
+	_, impostor, err := note.GenerateKey(nil, "sum.golang.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"", "sum.example.com", "a b c", "x+1+y", "../../x+" + rest, "/+" + rest, impostor} {
 		if name, _, _, err := parseGOSUMDB(bad); err == nil {
 			t.Errorf("parseGOSUMDB(%q) = %q", bad, name)
 		}
