@@ -32,6 +32,7 @@ type layout struct {
 	lockFlags int  // os.O_CREATE while it is made
 
 	mu       sync.Mutex
+	blobs    *os.Root                   // nil until a blob is opened
 	staging  *staging                   // nil until the first write
 	parts    map[digest.Digest]string   // files with the beginning of a blob, which an earlier attempt left
 	proven   map[digest.Digest]int64    // size of blobs that this store has written or hashed
@@ -102,14 +103,20 @@ func checkLayoutFile(data []byte) error {
 
 // open opens a regular file for reading. Anything else in its place is an error, and never makes it wait.
 func (l *layout) open(name string) (*os.File, os.FileInfo, error) {
-	before, err := l.root.Lstat(name)
+	root := l.root
+	if blob, ok := strings.CutPrefix(name, blobDir+"/"); ok {
+		if blobs := l.openBlobs(); blobs != nil {
+			root, name = blobs, blob
+		}
+	}
+	before, err := root.Lstat(name)
 	if err != nil {
 		return nil, nil, cmp.Or(l.checkDirs(), local(err))
 	}
 	if !before.Mode().IsRegular() {
 		return nil, nil, malformed("%s: not a regular file: %s", name, before.Mode().Type())
 	}
-	f, err := l.root.OpenFile(name, os.O_RDONLY|openFlags, 0)
+	f, err := root.OpenFile(name, os.O_RDONLY|openFlags, 0)
 	if err != nil {
 		return nil, nil, local(err)
 	}
@@ -122,6 +129,17 @@ func (l *layout) open(name string) (*os.File, os.FileInfo, error) {
 		return nil, nil, err
 	}
 	return f, info, nil
+}
+
+// openBlobs returns the directory of the blobs, which is looked up once: a server opens thousands of blobs in a second.
+// It is nil as long as there is none.
+func (l *layout) openBlobs() *os.Root {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.blobs == nil {
+		l.blobs, _ = l.root.OpenRoot(blobDir)
+	}
+	return l.blobs
 }
 
 // checkDirs refuses a layout whose blobs are in another place: a link out of it, or no directory at all.

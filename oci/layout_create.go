@@ -89,9 +89,12 @@ func (l *layout) fill(lockFile *os.File) error {
 // unless a copy into it was interrupted and what has arrived is to be kept.
 func (l *layout) Close() error {
 	l.mu.Lock()
-	st := l.staging
-	l.staging = nil
+	st, blobs := l.staging, l.blobs
+	l.staging, l.blobs = nil, nil
 	l.mu.Unlock()
+	if blobs != nil {
+		blobs.Close()
+	}
 	if st != nil {
 		st.close()
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -65,6 +66,11 @@ func serveBundles(c *cli.Context) error {
 	}
 	defer server.Close()
 	j.show.close()
+	// From here on little lives long, and much is made for each request: collecting less often saves a tenth of the
+	// processor's time, and costs some megabytes.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
 	if err := announce(c, server, serverURL(listener.Addr(), opts.TLS != nil)); err != nil {
 		return err
 	}
