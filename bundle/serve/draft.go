@@ -22,7 +22,7 @@ func (p *place) begin(ctx context.Context, s *Server) (draft, error) {
 	if err != nil {
 		return draft{}, fmt.Errorf("%s: %w", p.Name, err)
 	}
-	d := draft{store: shared(store)}
+	d := draft{store: shared(guardFiles(store))}
 	if d.state, err = p.look(ctx, store); err == nil {
 		d.entries, err = p.open(ctx, d.store, s.opts.Progress)
 	}
@@ -49,7 +49,7 @@ func (p *place) renew(ctx context.Context, s *Server) (draft, error) {
 		if err != nil {
 			return draft{}, fmt.Errorf("%s: %w", p.Name, err)
 		}
-		d.store = shared(store)
+		d.store = shared(guardFiles(store))
 	} else {
 		p.store.retain()
 	}

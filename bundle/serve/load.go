@@ -77,6 +77,13 @@ func (s *Server) prove(ctx context.Context, drafts []draft) (*set, error) {
 	if s.current != nil {
 		opts.Previous, known = s.current.site, s.current.registry
 	}
+	for _, c := range entries {
+		if g, ok := c.store.Store.(*guard); ok {
+			for _, desc := range c.graph.Blobs {
+				g.note(ctx, desc)
+			}
+		}
+	}
 	site, err := bundle.OpenSite(ctx, siteBundles(entries), opts)
 	if err != nil {
 		return nil, err

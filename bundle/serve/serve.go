@@ -27,6 +27,7 @@
 // be repaired first, with an empty element or dots, is refused. What is not there is 404, with a text that says
 // which bundles were searched and which versions they have: the go command shows it to its user, and goes on to
 // the next proxy or the next candidate for a module's path.
+// A blob whose file is not the one that was proven any more is proven again before it is sent, or is 503.
 //
 // # What changes
 //
