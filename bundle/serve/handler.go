@@ -56,7 +56,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	defer set.release()
 	switch {
 	case path == "":
-		set.page(w, r)
+		s.page(w, r, set)
 	case path == envPath:
 		set.env(w)
 	case path == stylePath, path == scriptPath:

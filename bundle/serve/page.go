@@ -22,6 +22,21 @@ const (
 	scriptPath = "goferry/page.js"
 )
 
+// maxPages is how many pages there are at once, until they are sent: one of thousands of modules has megabytes, and is
+// made for each client.
+const maxPages = 16
+
+// page waits until there may be another page.
+func (s *Server) page(w http.ResponseWriter, r *http.Request, set *set) {
+	select {
+	case s.pages <- struct{}{}:
+		defer func() { <-s.pages }()
+		set.page(w, r)
+	case <-r.Context().Done():
+		plain(w, http.StatusServiceUnavailable, "not available now: too many pages are being sent")
+	}
+}
+
 // page is for people. It works without scripts; with them the search filters while one types, and lines can be copied.
 func (s *set) page(w http.ResponseWriter, r *http.Request) {
 	data, err := s.pageData(r)

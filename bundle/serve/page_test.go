@@ -1,8 +1,10 @@
 package serve
 
 import (
+	"context"
 	"html"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -101,5 +103,38 @@ func TestHumanSize(t *testing.T) {
 		if got := humanSize(n); got != want {
 			t.Errorf("humanSize(%d) = %q, want %q", n, got, want)
 		}
+	}
+}
+
+// What a client may send does not make a page costlier than others: its words are cut, and pages wait for each other.
+func TestPageIsBounded(t *testing.T) {
+	s, _ := small(t)
+	url := start(t, s)
+	_, usual := ask(t, url, "GET", "/?q=big")
+	_, long := ask(t, url, "GET", "/?q="+strings.Repeat("v+", 20_000))
+	if len(long) > len(usual)+10*maxQuery {
+		t.Errorf("page for a long query: %d bytes, another has %d", len(long), len(usual))
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Host = strings.Repeat("h", 60_000)
+	rec := httptest.NewRecorder()
+	if s.ServeHTTP(rec, r); rec.Body.Len() > 2*len(usual) {
+		t.Errorf("page for a long host: %d bytes", rec.Body.Len())
+	}
+	for range maxPages {
+		s.pages <- struct{}{}
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	rec = httptest.NewRecorder()
+	if s.ServeHTTP(rec, httptest.NewRequest("GET", "/", nil).WithContext(gone)); rec.Code != http.StatusServiceUnavailable {
+		t.Errorf("one page too many: %d", rec.Code)
+	}
+	if resp, _ := ask(t, url, "GET", "/example.com/big/@v/list"); resp.StatusCode != http.StatusOK {
+		t.Errorf("a list beside many pages: %s", resp.Status)
+	}
+	<-s.pages
+	if resp, _ := ask(t, url, "GET", "/"); resp.StatusCode != http.StatusOK {
+		t.Errorf("a page after another: %s", resp.Status)
 	}
 }

@@ -17,6 +17,12 @@ import (
 // maxRows is how many module versions the page lists. What is beyond them is found by the search.
 const maxRows = 5000
 
+// What of a client's words the page takes: each word of a query is looked for in each row, and the host stands in many places.
+const (
+	maxQuery = 256
+	maxHost  = 255
+)
+
 type pageData struct {
 	URL, Host  string
 	Plain      bool // HTTP, which docker wants to be told for other hosts than this
@@ -64,16 +70,20 @@ var validHost = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]
 
 func (s *set) pageData(r *http.Request) (*pageData, error) {
 	host, scheme := r.Host, "http"
-	if !validHost.MatchString(host) {
+	if len(host) > maxHost || !validHost.MatchString(host) {
 		host = "localhost"
 	}
 	if r.TLS != nil {
 		scheme = "https"
 	}
+	query := r.URL.Query().Get("q")
+	if len(query) > maxQuery {
+		query = strings.ToValidUTF8(query[:maxQuery], "")
+	}
 	env := s.environment()
 	d := &pageData{
 		URL: scheme + "://" + host, Host: host, Plain: r.TLS == nil, Local: isLocal(host),
-		Query: r.URL.Query().Get("q"), Toolchains: s.site.Toolchains(), NoSumDB: s.site.Record().NoSumDB,
+		Query: query, Toolchains: s.site.Toolchains(), NoSumDB: s.site.Record().NoSumDB,
 	}
 	if env.SumDB != "off" {
 		d.SumDB, _, _ = strings.Cut(env.SumDB, "+")

@@ -92,6 +92,7 @@ type Server struct {
 	opts   Options
 	meters *meters
 	places []*place
+	pages  chan struct{} // has one element for each page that is made or sent
 
 	// Of the one goroutine that watches the places.
 	retry          time.Time // when a failed renewal is tried again; zero: none has failed
@@ -110,7 +111,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 	if opts.Refresh == 0 {
 		opts.Refresh = time.Minute
 	}
-	s := &Server{opts: opts}
+	s := &Server{opts: opts, pages: make(chan struct{}, maxPages)}
 	s.meters = newMeters(s)
 	for _, src := range opts.Sources {
 		p, err := newPlace(src)
