@@ -25,6 +25,11 @@ func (r *Record) checkSumDB(files map[string][]byte) error {
 	if err != nil {
 		return err
 	}
+	for _, t := range r.Toolchains {
+		if t.NoSumDB { // no setting of the go command's does that
+			return fmt.Errorf("checksum database: %s is taken out of it", t)
+		}
+	}
 	dir := downloadDir + "sumdb/" + name + "/"
 	var asked sync.Map
 	read := func(name string) ([]byte, error) {

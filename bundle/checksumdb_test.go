@@ -236,6 +236,22 @@ func TestCheckFindsForgedSumDB(t *testing.T) {
 	}
 }
 
+// No setting takes a toolchain out of the database, so no bundle does.
+func TestCheckFindsToolchainTakenOut(t *testing.T) {
+	c := captured(t)
+	c.Toolchains = c.Toolchains[:1]
+	f := &forgery{dir: t.TempDir()}
+	var desc ocispec.Descriptor
+	f.store, desc = packSumDB(t, c, newTestDB(t, c), f.dir)
+	f.open(t, desc)
+	f.manifest.Layers[0].Annotations[AnnotationSumDB] = "none"
+	f.editRecord(t, func(r *Record) { r.Toolchains[0].NoSumDB = true })
+	f.editGraph(t, func(files map[string][]byte) {
+		delete(files, downloadDir+"sumdb/"+testSumDB+"/lookup/golang.org/toolchain@"+c.Toolchains[0].Module.Version)
+	})
+	f.refused(t, "is taken out of it")
+}
+
 // The isolated side gets the name of a known database, else name and key, and never a URL.
 func TestRecordSumDB(t *testing.T) {
 	const key = "sum.test+db969cb9+Aaq3GAbKzLKcSH9FZmh2qLRoBknEfXfLj1JU7teos+LI"
