@@ -42,7 +42,8 @@
 // proves every sum in the bundle, to a fresh go command and to one that has seen the tree head of
 // an earlier bundle (see package sumdb), and the bundle's own record,
 // usr/local/share/goferry/bundle.json (see [Record]). Every entry but the go.mod files and the
-// database's is made again when the bundle is checked, and compared.
+// database's is made again when the bundle is checked, and compared; and so is an image's config,
+// whose environment and command are what a container begins with.
 //
 // Unpacked below one root the layers are at once a GOPROXY tree, a module cache and a
 // GOROOT: go/pkg/mod/cache/download can be used as GOPROXY=file://…, and an image of up to

@@ -80,7 +80,7 @@ func (v *Verified) openGraph(ctx context.Context) (*Record, map[string][]byte, e
 // checkGraph holds the files of a graph layer against the layers of the platform, which have
 // been read before.
 func (c *checker) checkGraph(record *Record, files map[string][]byte) error {
-	errs := slices.Concat(c.checkGraphFiles(record, files), record.checkGoSum())
+	errs := slices.Concat(c.checkGraphFiles(record, files), record.checkGoSum(), c.v.checkConfigs(record))
 	if err := record.checkSumDB(files); err != nil {
 		errs = append(errs, err)
 	} else if err := c.v.checkAnnotations(record); err != nil {

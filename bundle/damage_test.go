@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -213,6 +214,16 @@ func TestCheckFindsForgery(t *testing.T) {
 		{"a toolchain of another platform", func(_ *testing.T, f *forgery) {
 			f.index.Manifests[0].Platform.OS, f.image.OS = "darwin", "darwin"
 		}, "is not a toolchain for darwin"},
+		{"an environment that the bundle does not need", func(_ *testing.T, f *forgery) {
+			f.image.Config.Env = append(f.image.Config.Env, "GOFLAGS=-toolexec=evil")
+		}, "not the one that goferry writes"},
+		{"an environment without the checksum database", func(_ *testing.T, f *forgery) {
+			f.image.Config.Env = slices.DeleteFunc(f.image.Config.Env, func(e string) bool { return strings.HasPrefix(e, "GONOPROXY=") })
+		}, "not the one that goferry writes"},
+		{"a command of the forger's", func(_ *testing.T, f *forgery) {
+			f.image.Config.Entrypoint = []string{"/bin/sh", "-c", "evil"}
+		}, "not the one that goferry writes"},
+		{"a user of the forger's", func(_ *testing.T, f *forgery) { f.image.Config.User = "0:0" }, "not the one that goferry writes"},
 		{"a forged go.sum", func(t *testing.T, f *forgery) {
 			f.editGraph(t, func(files map[string][]byte) {
 				files[recordName] = bytes.Replace(files[recordName], []byte(" v1.2.0 h1:"), []byte(" v1.2.0 h1:x"), 1)

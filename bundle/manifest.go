@@ -132,6 +132,11 @@ func (r *Record) config(p ocispec.Platform, layers []layer, runnable bool, creat
 			Created: created, OS: p.OS, Architecture: p.Architecture, Labels: r.annotations(),
 		})
 	}
+	return encodeDocument(ocispec.MediaTypeImageConfig, r.image(p, layers, created))
+}
+
+// image makes the config of an image with these layers.
+func (r *Record) image(p ocispec.Platform, layers []layer, created *time.Time) ocispec.Image {
 	image := ocispec.Image{Created: created, Platform: p}
 	image.Config = ocispec.ImageConfig{Labels: r.annotations(), Env: append([]string{
 		"PATH=/go/bin:/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -147,7 +152,7 @@ func (r *Record) config(p ocispec.Platform, layers []layer, runnable bool, creat
 		image.RootFS.DiffIDs = append(image.RootFS.DiffIDs, diffID)
 		image.History = append(image.History, ocispec.History{Created: created, CreatedBy: "goferry: " + layerName(l.desc)})
 	}
-	return encodeDocument(ocispec.MediaTypeImageConfig, image)
+	return image
 }
 
 // bundleConfig is the config of a manifest that is not a runnable image.
