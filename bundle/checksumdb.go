@@ -113,10 +113,10 @@ func (r *Record) annotateTreeHeads(a map[string]string) {
 	}
 }
 
-// checkAnnotations holds what the index says of the tree heads, if it does, against what was proven.
+// checkAnnotations holds what the index says of its content, if it does, against what was proven.
 func (v *Verified) checkAnnotations(r *Record) error {
 	proven := r.annotations()
-	for _, key := range []string{AnnotationTreeHead, AnnotationEarlierHeads} {
+	for _, key := range []string{AnnotationScope, AnnotationModules, AnnotationToolchain, AnnotationSumDB, AnnotationTreeHead, AnnotationEarlierHeads} {
 		if said, ok := v.annotations[key]; ok && said != proven[key] {
 			return fmt.Errorf("the index has the annotation %s=%q, proven is %q", key, said, proven[key])
 		}

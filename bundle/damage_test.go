@@ -214,6 +214,12 @@ func TestCheckFindsForgery(t *testing.T) {
 		{"a toolchain of another platform", func(_ *testing.T, f *forgery) {
 			f.index.Manifests[0].Platform.OS, f.image.OS = "darwin", "darwin"
 		}, "is not a toolchain for darwin"},
+		{"an index that says another checksum database", func(_ *testing.T, f *forgery) {
+			f.index.Annotations[AnnotationSumDB] = "sum.golang.org"
+		}, `dev.goferry.sumdb="sum.golang.org", proven is ""`},
+		{"an index that says another toolchain", func(_ *testing.T, f *forgery) {
+			f.index.Annotations[AnnotationToolchain] = "go1.26.9"
+		}, `proven is "go1.26.8"`},
 		{"an environment that the bundle does not need", func(_ *testing.T, f *forgery) {
 			f.image.Config.Env = append(f.image.Config.Env, "GOFLAGS=-toolexec=evil")
 		}, "not the one that goferry writes"},
