@@ -490,3 +490,20 @@ type bytesStore struct {
 func (s bytesStore) Fetch(context.Context, ocispec.Descriptor) (io.ReadCloser, error) {
 	return sectionCloser(bytes.NewReader(s.data), int64(len(s.data)), nil), nil
 }
+
+// What a run keeps in memory has a limit, however many modules a bundle has.
+func TestHeldIsBounded(t *testing.T) {
+	v := (Verified{}).during("verify")
+	half := moduleContent{mod: make([]byte, maxHeld/2)}
+	for range 2 {
+		if err := v.hold(half); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := v.hold(moduleContent{info: []byte("{}")}); !errors.Is(err, ErrMismatch) {
+		t.Errorf("one file more: %v, want ErrMismatch", err)
+	}
+	if err := v.during("unpack").hold(half); err != nil {
+		t.Errorf("another run: %v", err)
+	}
+}

@@ -21,7 +21,8 @@ import (
 // Limits of what is read into memory, in bytes.
 const (
 	maxInfo   = 64 << 10
-	maxGoMod  = 16 << 20 // cmd/go's limit
+	maxGoMod  = 16 << 20  // cmd/go's limit
+	maxHeld   = 128 << 20 // of all modules' .info and go.mod files together; 1,000 modules have one
 	maxGraph  = 128 << 20
 	maxRecord = 32 << 20
 )
@@ -76,6 +77,9 @@ func (v *Verified) readModule(ctx context.Context, desc ocispec.Descriptor, to p
 	c, zipSize, err := readModuleHead(tar.NewReader(io.TeeReader(b, &head)), m)
 	if err != nil {
 		return c, b.blame(ctx, err)
+	}
+	if err := v.hold(c); err != nil {
+		return c, err
 	}
 	wantHead, wantTail, err := moduleTar(m, c.info, c.mod, zipSize)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -33,13 +34,22 @@ type Verified struct {
 	documents   []document // index, manifests and configs, of all platforms
 	annotations map[string]string
 	report      func(Event)
-	stage       string // of the events
+	stage       string        // of the events
+	held        *atomic.Int64 // bytes of the small files that a run has in memory; nil: not counted
 }
 
 // during returns v for a run that reports its events as of that stage.
 func (v Verified) during(stage string) *Verified {
-	v.stage = stage
+	v.stage, v.held = stage, new(atomic.Int64)
 	return &v
+}
+
+// hold counts what a run keeps in memory of a module.
+func (v *Verified) hold(c moduleContent) error {
+	if v.held != nil && v.held.Add(int64(len(c.info)+len(c.mod))) > maxHeld {
+		return fmt.Errorf("%w: the go.mod files of the bundle have more than %d bytes", ErrMismatch, maxHeld)
+	}
+	return nil
 }
 
 // start reports how much there is to do.
