@@ -22,7 +22,12 @@ type job struct {
 // begin makes a job of the flags and the references. It finds all mistakes that can be found
 // before anything is opened. The caller closes the job's display.
 func begin(c *cli.Context, refs ...string) (*job, error) {
-	if err := checkFormat(c); err != nil {
+	return beginFormat(c, []string{"text", "json"}, refs...)
+}
+
+// beginFormat is begin for a command that prints in other formats.
+func beginFormat(c *cli.Context, formats []string, refs ...string) (*job, error) {
+	if err := checkFormat(c, formats...); err != nil {
 		return nil, err
 	}
 	places, err := parsePlaces(refs...)

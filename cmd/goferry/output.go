@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -11,9 +13,9 @@ func formatFlag() cli.Flag {
 	return &cli.StringFlag{Name: "format", Value: "text", Usage: "print `text|json`"}
 }
 
-func checkFormat(c *cli.Context) error {
-	if f := c.String("format"); f != "text" && f != "json" {
-		return usagef("unknown format %q: it is text or json", f)
+func checkFormat(c *cli.Context, known ...string) error {
+	if f := c.String("format"); !slices.Contains(known, f) {
+		return usagef("unknown format %q: it is %s", f, strings.Join(known, " or "))
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func printUnpacked(c *cli.Context, u *bundle.Unpacked) error {
 }
 
 func rollback(c *cli.Context) error {
-	if err := checkFormat(c); err != nil {
+	if err := checkFormat(c, "text", "json"); err != nil {
 		return err
 	}
 	args, err := arguments(c, "DIR")

@@ -36,7 +36,7 @@ func printVersion(c *cli.Context) error {
 	if _, err := arguments(c); err != nil {
 		return err
 	}
-	if err := checkFormat(c); err != nil {
+	if err := checkFormat(c, "text", "json"); err != nil {
 		return err
 	}
 	v := buildVersion()
