@@ -124,6 +124,11 @@ var badSignatures = map[string]struct {
 		l.Size++
 		f.sig(l)
 	}},
+	".sig with a payload of more than all may have": {true, func(f forger) {
+		l := f.payload(signing.Statement{Digest: f.index.Digest}, f.key)
+		l.Size = maxSignatureSum + 1
+		f.sig(l)
+	}},
 	".sig with a digest that is a path": {true, func(f forger) {
 		l := f.payload(signing.Statement{Digest: f.index.Digest}, f.key)
 		l.Digest = "sha256:../../../../etc/passwd"

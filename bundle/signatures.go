@@ -129,13 +129,14 @@ func (f *storedSignatures) manifest(ctx context.Context, s oci.Store, desc ocisp
 func (f *storedSignatures) layer(ctx context.Context, s oci.Store, l ocispec.Descriptor, isBundle bool, blobs map[digest.Digest][]byte) error {
 	data, ok := blobs[l.Digest]
 	if !ok {
-		if f.bytes += l.Size; f.bytes > maxSignatureSum {
+		if f.bytes > maxSignatureSum {
 			return fmt.Errorf("%w: all signatures together have more than %d bytes", signing.ErrMalformed, maxSignatureSum)
 		}
 		var err error
 		if data, err = oci.FetchBytes(ctx, s, l, maxSignatureBlob); err != nil {
 			return err
 		}
+		f.bytes += int64(len(data)) // what only claims to be large keeps nothing else from being read
 		blobs[l.Digest] = data
 	}
 	stored := storedSignature{format: FormatSig}
