@@ -20,7 +20,8 @@ import (
 // signature is as good as it ever was.
 var ErrRollback = errors.New("older than what was accepted before")
 
-// A History knows the highest sequence that was accepted for each name. It is a file that many processes may change.
+// A History knows the highest sequence that was accepted for each name. It is a file that many processes may change; a
+// History itself is for one goroutine.
 type History struct {
 	Lost     string // why nothing is known of what was accepted; "" where that is not so
 	Rollback bool   // older bundles are accepted as well
@@ -128,6 +129,7 @@ func (h *History) accept(d digest.Digest, signatures []Signature) error {
 				names[name] = accepted{found[name], d}
 			}
 		}
+		h.seen = names
 		return json.MarshalIndent(map[string]any{"names": names}, "", "  ")
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/goferry/goferry/signing"
 )
 
@@ -154,9 +156,21 @@ func TestHistory(t *testing.T) {
 		if err := s.Trust.Accept(v.Index.Digest, v.Signatures); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := Verify(t.Context(), older, "v1", s); !errors.Is(err, ErrRollback) {
+			t.Errorf("an older bundle, right after a newer one was accepted: %v, want ErrRollback", err)
+		}
 	}
 	if _, err := Verify(t.Context(), older, "v1", VerifyOptions{Trust: open(false)}); !errors.Is(err, ErrRollback) {
 		t.Errorf("an older bundle: %v, want ErrRollback", err)
+	}
+	inUse := open(false)
+	desc, err := older.Resolve(t.Context(), "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inUse.InUse = []digest.Digest{desc.Digest}
+	if _, err := Verify(t.Context(), older, "v1", VerifyOptions{Trust: inUse}); err != nil {
+		t.Errorf("an older bundle that is in use: %v", err)
 	}
 	// A signature that somebody added today does not make it a new one.
 	sign(t, older, "v1", second, SignOptions{Time: signTime.Add(time.Hour)})

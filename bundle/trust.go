@@ -24,6 +24,8 @@ type Trust struct {
 	Rules   []Rule
 	Now     time.Time // keys are not believed after their NotAfter; zero: they do not end
 	History *History  // bundles that are older than one in it are refused; nil: age does not count
+
+	InUse []digest.Digest // of bundles that were accepted and are used on, however old they are
 }
 
 // A Rule is one way to be believed.
@@ -50,6 +52,20 @@ type Signature struct {
 	Format    SignatureFormat   `json:"format"`
 	Reference string            `json:"reference,omitempty"` // the repository that it was in when it was signed, which is not checked
 	Claims    map[string]string `json:"claims,omitempty"`
+}
+
+// String names the key, for people.
+func (s Signature) String() string { return fmt.Sprintf("%s (key ID %.8s…)", s.Key, s.KeyID) }
+
+// Signers names the keys of signatures, each once, for people.
+func Signers(signatures []Signature) string {
+	var names []string
+	for _, s := range signatures {
+		if name := s.String(); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // A Decision is what became of one rule.
@@ -93,7 +109,7 @@ func (t *Trust) decide(ctx context.Context, s oci.Store, desc ocispec.Descriptor
 	for _, r := range t.Rules {
 		d := Decision{Rule: r.Title}
 		d.Signatures, d.Err = r.check(stored, desc.Digest, target, t.Now)
-		if d.Err == nil && t.History != nil {
+		if d.Err == nil && t.History != nil && !slices.Contains(t.InUse, desc.Digest) {
 			d.Err = t.History.check(desc.Digest, d.Signatures)
 		}
 		decisions = append(decisions, d)
