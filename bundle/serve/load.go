@@ -18,6 +18,11 @@ func (s *Server) load(ctx context.Context) error {
 		return err
 	}
 	next, err := s.prove(ctx, drafts)
+	if err == nil {
+		if err = s.accept(drafts); err != nil {
+			next.release()
+		}
+	}
 	if err != nil {
 		for _, d := range drafts {
 			d.store.release()
@@ -93,6 +98,16 @@ func (s *Server) prove(ctx context.Context, drafts []draft) (*set, error) {
 		return nil, err
 	}
 	return newSet(site, registry, entries), nil
+}
+
+// accept has it remembered which bundles were accepted: before anybody gets one.
+func (s *Server) accept(drafts []draft) error {
+	for i, p := range s.places {
+		if err := p.accept(drafts[i].entries); err != nil {
+			return fmt.Errorf("%s: %w", p.Name, err)
+		}
+	}
+	return nil
 }
 
 // checkNames refuses two bundles under one name of the registry.

@@ -29,6 +29,7 @@ type place struct {
 	next    time.Time // of a look, for a registry
 
 	complaint string // that was told last of looking
+	refusal   string // that was told last of bundles that are left out
 }
 
 // An entry is a bundle of a place, with its documents.

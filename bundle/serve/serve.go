@@ -29,12 +29,15 @@
 // the next proxy or the next candidate for a module's path.
 // A blob whose file is not the one that was proven any more is proven again before it is sent, or is 503.
 //
+// Before anything is proven the [bundle.Trust] of the source asks who signed it. What somebody else put into a layout
+// beside good bundles is left out, and told; where a bundle was named, it is an error.
+//
 // # What changes
 //
 // A new or replaced tag in a layout, another archive, a tag that moves in a registry: all that has not been proven of it
 // is, while the old state is served, and then the new one is, from one request to the next. A request keeps its state
-// to its end, files included. What does not verify, or does not go together with the rest, is told once, and the old
-// state stays. Of a place that is gone stays what is in memory; what is not is 503.
+// to its end, files included. What does not verify, is not signed and would replace what is, or does not go together with
+// the rest, is told once, and the old state stays. Of a place that is gone stays what is in memory; what is not is 503.
 //
 // # The registry
 //

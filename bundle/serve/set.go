@@ -18,10 +18,16 @@ type served struct {
 	index      ocispec.Descriptor
 	platforms  []bundle.Platform
 	store      *sharedStore
+	signers    string // for people; "" where nobody knows
 }
 
 // String has as much of the digest as tells bundles apart for people.
-func (b served) String() string { return fmt.Sprintf("%s (%.19s…)", b.name, b.index.Digest) }
+func (b served) String() string {
+	if b.signers != "" {
+		return fmt.Sprintf("%s (%.19s…, signed by %s)", b.name, b.index.Digest, b.signers)
+	}
+	return fmt.Sprintf("%s (%.19s…)", b.name, b.index.Digest)
+}
 
 // A set is one state of what is served. It does not change, and its stores stay open while it is in use.
 type set struct {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/goferry/goferry/bundle"
 	"github.com/goferry/goferry/oci"
 )
 
@@ -14,6 +15,9 @@ type Source struct {
 	Name       string // as the user wrote it, for messages
 	Repository string // what it is called below /v2/; "": by its reference
 	Reference  oci.Reference
+
+	// Trust returns what is asked of the signatures of bundles that are read now; nil: nothing ever is.
+	Trust func() *bundle.Trust
 }
 
 // repositoryPattern is the distribution specification's.
@@ -21,6 +25,17 @@ var repositoryPattern = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/
 
 // maxRepository keeps a repository's name and the longest host within what clients take.
 const maxRepository = 200
+
+// trust is Trust of now; nil asks nothing.
+func (s Source) trust() *bundle.Trust {
+	if s.Trust == nil {
+		return nil
+	}
+	return s.Trust()
+}
+
+// all says whether the source is whatever bundles there are.
+func (s Source) all() bool { return s.Reference.Target() == "" && s.Reference.Host == "" }
 
 // repository is what the source is called below /v2/: a registry's repository, or the name of the directory or file.
 func (s Source) repository() (string, error) {
