@@ -11,6 +11,9 @@ import (
 	"testing"
 )
 
+// anybody is for what does not ask who made a bundle: most bundles of these tests are not signed.
+const anybody = "--insecure-ignore-signature"
+
 // A command is one run of a program with an environment of ours.
 type command struct {
 	dir   string

@@ -80,7 +80,7 @@ func TestDownloadGoesOn(t *testing.T) {
 		goferry(t, "verify", ref)
 		c.notTwice(t, whole.sent.Load())
 		other := &cutter{next: registry, most: 8 << 20}
-		goferry(t, "unpack", "--plain-http", startHandler(t, security{}, other).host+"/app:v1", filepath.Join(tempDir(t), "site"))
+		goferry(t, "unpack", anybody, "--plain-http", startHandler(t, security{}, other).host+"/app:v1", filepath.Join(tempDir(t), "site"))
 	})
 	t.Run("killed", func(t *testing.T) {
 		c, ref := &cutter{next: registry, most: whole.largest.Load() / 2, held: make(chan struct{})}, layoutRef(t)

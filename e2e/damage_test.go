@@ -39,7 +39,7 @@ func TestDamage(t *testing.T) {
 			test.damage(t, blob(dir, test.digest))
 			refused(t, test.code, "verify", ref).says(t, test.says)
 			target := filepath.Join(tempDir(t), "site")
-			refused(t, test.code, "unpack", ref, target)
+			refused(t, test.code, "unpack", anybody, ref, target)
 			if _, err := os.Lstat(filepath.Join(target, "current")); err == nil {
 				t.Error("unpack of a damaged bundle left a current generation")
 			}

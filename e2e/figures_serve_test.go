@@ -37,7 +37,7 @@ func TestServeFigures(t *testing.T) {
 	dir := tempDir(t)
 	ref := "oci:" + filepath.Join(dir, "layout") + ":v1"
 	command{dir: project, env: []string{"GOWORK=off"}}.must(t, binary, "pack", "--toolchain", "none", "-o", ref)
-	goferry(t, "unpack", "-q", ref, filepath.Join(dir, "site"))
+	goferry(t, "unpack", anybody, "-q", ref, filepath.Join(dir, "site"))
 	tree := filepath.Join(dir, "site", "current", "mod", "cache", "download")
 	t.Run("zips", func(t *testing.T) { serveZips(t, ref, tree) })
 	t.Run("memory", func(t *testing.T) { serveMemory(t, ref, tree) })
@@ -171,7 +171,7 @@ func printsURL(t *testing.T, name string, cmd *exec.Cmd) oneCore {
 
 func startGoferry(t *testing.T, ref string) oneCore {
 	t.Helper()
-	return printsURL(t, "goferry", onOneCore(binary, "serve", "--quiet", "--access-log", "none", "--listen", "127.0.0.1:0", ref))
+	return printsURL(t, "goferry", onOneCore(binary, "serve", anybody, "--quiet", "--access-log", "none", "--listen", "127.0.0.1:0", ref))
 }
 
 // startNginx serves a tree with one worker, sending files by the kernel.

@@ -23,7 +23,7 @@ func TestForgedModule(t *testing.T) {
 	module := forge(t, dir)
 	refused(t, 3, "verify", ref).says(t, module)
 	target := filepath.Join(tempDir(t), "site")
-	refused(t, 3, "unpack", ref, target).says(t, module)
+	refused(t, 3, "unpack", anybody, ref, target).says(t, module)
 	if _, err := os.Lstat(filepath.Join(target, "current")); err == nil {
 		t.Error("unpack of a forged module left a current generation")
 	}

@@ -11,7 +11,7 @@ func TestFullDisk(t *testing.T) {
 		"pack":    `"$GOFERRY" pack -C testdata/hello --toolchain none -o "oci:$DISK/layout:v1"`,
 		"archive": `"$GOFERRY" copy "$BUNDLE" "oci-archive:$DISK/app.tar:v1"`,
 		"copy":    `"$GOFERRY" copy "$BUNDLE" "oci:$DISK/layout:v1"`,
-		"unpack":  `"$GOFERRY" unpack "$BUNDLE" "$DISK/site"`,
+		"unpack":  `"$GOFERRY" unpack --insecure-ignore-signature "$BUNDLE" "$DISK/site"`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			disk := tempDir(t)

@@ -130,10 +130,10 @@ func TestInterruptDownload(t *testing.T) {
 	t.Run("unpack", func(t *testing.T) {
 		g := newGate(registry, getsBlob)
 		s, target := startHandler(t, security{}, g), filepath.Join(tempDir(t), "site")
-		interrupt(t, g, nil, "unpack", "--plain-http", s.host+"/app:v1", target)
+		interrupt(t, g, nil, "unpack", anybody, "--plain-http", s.host+"/app:v1", target)
 		if _, err := os.Lstat(filepath.Join(target, "current")); err == nil {
 			t.Error("an interrupted unpack left a current generation")
 		}
-		goferry(t, "unpack", "--plain-http", behind.host+"/app:v1", target)
+		goferry(t, "unpack", anybody, "--plain-http", behind.host+"/app:v1", target)
 	})
 }

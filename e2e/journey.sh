@@ -1,6 +1,6 @@
 #!/bin/sh
-# The whole journey on real input: packs gum (54 modules) and Go for two platforms, verifies and unpacks the
-# bundle, and builds gum from it without a network. Needs Go and a module proxy, no more.
+# The whole journey on real input: packs gum (54 modules) and Go for two platforms, signs, verifies and unpacks
+# the bundle, and builds gum from it without a network. Needs Go and a module proxy, no more.
 #
 #	sh e2e/journey.sh [DIR]
 #
@@ -25,17 +25,19 @@ rm -rf "$dir/gum"
 cp -R "$source" "$dir/gum"
 chmod -R u+w "$dir/gum"
 
-# Where there is a network.
-run goferry pack -C "$dir/gum" --toolchain go1.26.8 --platform linux/amd64,linux/arm64 -o "oci:$dir/bundle:v1"
+# Where there is a network. The password of the key is an empty one here.
+export COSIGN_PASSWORD=
+[ -e "$dir/release.key" ] || run goferry keygen --out "$dir/release"
+run goferry pack -C "$dir/gum" --sign-key "$dir/release.key" --toolchain go1.26.8 --platform linux/amd64,linux/arm64 -o "oci:$dir/bundle:v1"
 run goferry inspect "oci:$dir/bundle:v1"
 
-# Where there is none: no network, an empty home, nothing of the environment, no other Go.
-run goferry verify "oci:$dir/bundle:v1"
+# Where there is none: the public key, no network, an empty home, nothing of the environment, no other Go.
+run goferry verify --key "$dir/release.pub" "oci:$dir/bundle:v1"
 if [ "$(go env GOOS)" != linux ]; then
 	echo "The bundle is for Linux: unpack it there."
 	exit 0
 fi
-run goferry unpack "oci:$dir/bundle:v1" "$dir/offline"
+run goferry unpack --key "$dir/release.pub" "oci:$dir/bundle:v1" "$dir/offline"
 mkdir -p "$dir/home"
 script=". '$dir/offline/current/env' && cd '$dir/gum' && set -x && go version && go env GOPROXY GOSUMDB && go build -o '$dir/bin/gum' . && go vet . && go mod tidy && go mod verify && '$dir/bin/gum' --version"
 if unshare -rn true 2>/dev/null; then

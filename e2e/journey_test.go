@@ -99,7 +99,7 @@ func TestRollback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	goferry(t, "unpack", two.ref, s.dir)
+	goferry(t, "unpack", anybody, two.ref, s.dir)
 	if after, _ := os.Readlink(filepath.Join(s.dir, "current")); after == before {
 		t.Errorf("current is %s after a second unpack, as before", after)
 	}

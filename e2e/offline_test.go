@@ -28,7 +28,7 @@ func unpackAll(t *testing.T, args ...string) site {
 	if err := os.Mkdir(s.home, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	goferry(t, slices.Concat([]string{"unpack"}, args, []string{s.dir})...)
+	goferry(t, slices.Concat([]string{"unpack", anybody}, args, []string{s.dir})...)
 	return s
 }
 

@@ -12,14 +12,14 @@ import (
 // rehearse runs goferry rehearse with a command in a directory.
 func rehearse(t *testing.T, ref, dir string, args ...string) result {
 	t.Helper()
-	return command{}.run(t, binary, slices.Concat([]string{"rehearse", "-q", "-C", dir, ref, "--"}, args)...)
+	return command{}.run(t, binary, slices.Concat([]string{"rehearse", anybody, "-q", "-C", dir, ref, "--"}, args)...)
 }
 
 // TestRehearse holds that a bundle is enough for what it was packed for, with its own Go and nothing else.
 func TestRehearse(t *testing.T) {
 	f, dir := packHello(t), copyTree(t, "testdata/hello")
 	before := moduleFiles(t, dir)
-	r := refused(t, 0, "rehearse", f.ref, "-C", dir, "--format", "json").says(t, "isolation: namespaces")
+	r := refused(t, 0, "rehearse", anybody, f.ref, "-C", dir, "--format", "json").says(t, "isolation: namespaces")
 	var report struct {
 		Digest, GoVersion, Isolation string
 		Commands                     []struct{ ExitCode int }
@@ -104,7 +104,7 @@ func TestRehearseNetwork(t *testing.T) {
 	s := startInProcess(t, security{}) // outside, on a loopback that is not the command's
 	t.Run("self", func(t *testing.T) {
 		dir := copyTree(t, "testdata/network")
-		command{}.run(t, binary, "rehearse", "-C", dir, ref, "--", "sh", "-c", "OUTSIDE="+s.host+" CGO_ENABLED=0 go test ./...").want(t, 0).says(t, "isolation: namespaces")
+		command{}.run(t, binary, "rehearse", anybody, "-C", dir, ref, "--", "sh", "-c", "OUTSIDE="+s.host+" CGO_ENABLED=0 go test ./...").want(t, 0).says(t, "isolation: namespaces")
 	})
 	t.Run("nobody", func(t *testing.T) {
 		needRoot(t)
@@ -113,7 +113,7 @@ func TestRehearseNetwork(t *testing.T) {
 		if err := os.Chmod(home, 0o777); err != nil {
 			t.Fatal(err)
 		}
-		args := []string{"--reuid", "65534", "--regid", "65534", "--clear-groups", binary, "rehearse", "-C", dir, ref, "--",
+		args := []string{"--reuid", "65534", "--regid", "65534", "--clear-groups", binary, "rehearse", anybody, "-C", dir, ref, "--",
 			"sh", "-c", `test "$(id -u)" = 65534 && grep -q "CapEff:.0*$" /proc/self/status && test "$(grep -c : /proc/net/dev)" = 1 && go list ./...`}
 		command{env: []string{"TMPDIR=" + home, "HOME=" + home}}.run(t, "setpriv", args...).want(t, 0).says(t, "isolation: namespaces")
 		if entries, err := os.ReadDir(home); err != nil || len(entries) > 0 {
@@ -130,7 +130,7 @@ func TestRehearseNetwork(t *testing.T) {
 		// In a user namespace with no further ones allowed goferry has to do without.
 		script := `echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all --inh-caps=-all -- "$@"`
 		r := command{env: []string{"TMPDIR=" + home, "HOME=" + home}}.run(t, "unshare", "-r", "sh", "-c", script, "sh",
-			binary, "rehearse", "-C", dir, ref, "--", "sh", "-c", `test "$HTTPS_PROXY" = http://127.0.0.1:9 && go get rsc.io/quote@v1.5.2`)
+			binary, "rehearse", anybody, "-C", dir, ref, "--", "sh", "-c", `test "$HTTPS_PROXY" = http://127.0.0.1:9 && go get rsc.io/quote@v1.5.2`)
 		r.want(t, 6).says(t, "warning: the network is kept away by settings alone", "hint: pack it again with --module rsc.io/quote@v1.5.2")
 	})
 }
@@ -143,7 +143,7 @@ func TestRehearseImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	inImage := func(as []string, args ...string) result {
-		args = slices.Concat(as, []string{binary, "rehearse", "--image", ref, "-C", dir}, args)
+		args = slices.Concat(as, []string{binary, "rehearse", anybody, "--image", ref, "-C", dir}, args)
 		return command{env: []string{"TMPDIR=" + home}}.run(t, args[0], args[1:]...)
 	}
 	self := []string{"env"}

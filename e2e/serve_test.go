@@ -14,7 +14,7 @@ import (
 // startServe runs "goferry serve" until the test ends, and returns its URL and its process.
 func startServe(t *testing.T, args ...string) (url string, process *os.Process) {
 	t.Helper()
-	cmd := exec.Command(binary, slices.Concat([]string{"serve", "--listen", "127.0.0.1:0"}, args)...)
+	cmd := exec.Command(binary, slices.Concat([]string{"serve", anybody, "--listen", "127.0.0.1:0"}, args)...)
 	cmd.Env = environ()
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -53,7 +53,7 @@ func served(t *testing.T, ref, goroot, gotoolchain, dir, line string) result {
 	const script = `set -e
 ip link set lo up
 mkfifo "$HOME/url"
-"$0" serve --quiet --access-log none --listen 127.0.0.1:0 "$1" >"$HOME/url" & server=$!
+"$0" serve --insecure-ignore-signature --quiet --access-log none --listen 127.0.0.1:0 "$1" >"$HOME/url" & server=$!
 read -r url <"$HOME/url"
 eval "$("$0" env "$url")"
 status=0; sh -ec "$2" || status=$?

@@ -21,7 +21,7 @@ func TestSite(t *testing.T) {
 	machine := func() command { return command{env: []string{"GOFERRY_CACHE=" + tempDir(t)}} }
 	machine().must(t, binary, "pack", "-C", "testdata/container", "--toolchain", goVersion, "--tree-head", head, "-o", a)
 	machine().must(t, binary, "pack", "-C", "testdata/hello", "--toolchain", "none", "-o", b)
-	refused(t, 6, "unpack", a, b, filepath.Join(tempDir(t), "site")).says(t, a, b, "does not connect", "--since "+a)
+	refused(t, 6, "unpack", anybody, a, b, filepath.Join(tempDir(t), "site")).says(t, a, b, "does not connect", "--since "+a)
 	machine().must(t, binary, "pack", "-C", "testdata/hello", "--toolchain", "none", "--since", a, "-o", b)
 
 	for _, refs := range [][]string{{a, b}, {b, a}} {
@@ -32,7 +32,7 @@ func TestSite(t *testing.T) {
 	// A go command that has seen the older tree head goes on with the newer one.
 	s := unpack(t, a)
 	tidyAsOnline(t, s, "testdata/container")
-	goferry(t, "unpack", "--add", b, s.dir)
+	goferry(t, "unpack", anybody, "--add", b, s.dir)
 	if err := os.RemoveAll(filepath.Join(s.home, "go", "pkg", "mod")); err != nil { // not pkg/sumdb
 		t.Fatal(err)
 	}

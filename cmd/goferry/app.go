@@ -15,8 +15,8 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Usage:     "carry Go modules and toolchains across an air gap",
 		UsageText: "goferry COMMAND [options] [arguments]",
 		Description: "A bundle is an OCI index whose layers are Go modules and toolchains.\n\n" +
-			"   goferry pack -o oci:bundle                   where there is a network\n" +
-			"   goferry unpack oci:bundle /opt/go-offline    where there is none\n\n" +
+			"   goferry pack --sign-key release.key -o oci:bundle                where there is a network\n" +
+			"   goferry unpack --key release.pub oci:bundle /opt/go-offline      where there is none\n\n" +
 			"A bundle is kept in a directory (oci:DIR[:TAG]), a file (oci-archive:FILE[:TAG]) or a\n" +
 			"registry (HOST/REPO[:TAG][@DIGEST]).",
 		Commands: []*cli.Command{

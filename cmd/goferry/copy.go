@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -20,14 +21,16 @@ func copyCommand() *cli.Command {
 		Usage:     "move a bundle, with what refers to it, from one place to another",
 		ArgsUsage: "SRC DST",
 		Description: "goferry push oci:bundle harbor.corp/go/app:v3\n" +
-			"goferry pull harbor.corp/go/app:v3 oci-archive:app.tar\n\n" +
+			"goferry pull --verify --key release.pub harbor.corp/go/app:v3 oci-archive:app.tar\n\n" +
 			"SRC and DST are a directory (oci:DIR[:TAG]), a file (oci-archive:FILE[:TAG]) or a registry\n" +
 			"(HOST/REPO[:TAG][@DIGEST]). Blobs that are at DST already are not sent again. The digest of\n" +
-			"the bundle is printed. The flags for registries apply to SRC and DST; --username to one only.",
-		Flags: append([]cli.Flag{
+			"the bundle is printed. With --verify SRC is first verified, all of it, as \"goferry verify\" does,\n" +
+			"and nothing is written to DST before that. The flags for registries apply to SRC and DST; --username to one only.",
+		Flags: slices.Concat([]cli.Flag{
+			&cli.BoolFlag{Name: "verify", Usage: "copy only what is signed, and whole"},
 			&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 6, Usage: "copy `N` blobs at once"},
 			formatFlag(), progressFlag(), quietFlag(),
-		}, registryFlags()...),
+		}, demandFlags(), registryFlags()),
 		Action: copyBundle,
 	}
 }
@@ -48,19 +51,28 @@ func copyBundle(c *cli.Context) error {
 	if err := checkDestination(j.places[1]); err != nil {
 		return err
 	}
+	believe, err := copyTrust(c, j)
+	if err != nil {
+		return err
+	}
 	src, target, err := j.open(c.Context)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	j.announce(c.Context, src, target)
-	dst, tag, err := j.create(c.Context)
-	if err != nil {
-		return err
+	var verified proven
+	if c.Bool("verify") {
+		if verified, err = j.prove(c, src, target, believe); err != nil {
+			return j.explain(err)
+		}
+		target = verified.digest.String() // the tag may move meanwhile
 	}
 	var count copyCount
-	desc, err := oci.Copy(c.Context, src, target, dst, tag, count.options(c.Int("jobs"), j.show))
-	if err := errors.Join(err, dst.Close()); err != nil {
+	desc, err := j.copy(c, src, target, &count)
+	if err == nil {
+		err = believe(j.places[0]).Accept(verified.digest, verified.signatures)
+	}
+	if err != nil {
 		return j.explain(err)
 	}
 	j.show.close()
@@ -69,6 +81,17 @@ func copyBundle(c *cli.Context) error {
 	}
 	_, err = fmt.Fprintln(c.App.Writer, desc.Digest)
 	return err
+}
+
+// copy copies target to the job's last place.
+func (j *job) copy(c *cli.Context, src oci.Store, target string, count *copyCount) (ocispec.Descriptor, error) {
+	j.announce(c.Context, src, target)
+	dst, tag, err := j.create(c.Context)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	desc, err := oci.Copy(c.Context, src, target, dst, tag, count.options(c.Int("jobs"), j.show))
+	return desc, errors.Join(err, dst.Close())
 }
 
 // announce tells the display how much there is to copy, where there is a display and what is

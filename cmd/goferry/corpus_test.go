@@ -45,7 +45,7 @@ func TestCorpus(t *testing.T) {
 	t.Run("toolchains", c.compareToolchains)
 	t.Run("queries", c.queries)
 
-	args := []string{"pack", "--quiet", "--toolchain", "none", "-o", "oci:bundle:v1"}
+	args := []string{"pack", "--quiet", "--toolchain", "none", "--sign-key", "release.key", "-o", "oci:bundle:v1"}
 	var carried []module.Version
 	for _, m := range c.modules {
 		if isToolchain(m) || notPacked[m.String()] != "" {
@@ -57,8 +57,9 @@ func TestCorpus(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
+	c.must(t, dir, "keygen", "--out", "release")
 	c.must(t, dir, args...)
-	c.must(t, dir, "unpack", "--quiet", "oci:bundle:v1", "site")
+	c.must(t, dir, "unpack", "--quiet", "--key", "release.pub", "oci:bundle:v1", "site")
 	tree := filepath.Join(dir, "site", "current", "mod", "cache", "download")
 	server := serveLayout(t, filepath.Join(dir, "bundle"))
 

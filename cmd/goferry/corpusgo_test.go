@@ -131,7 +131,7 @@ func (c *corpus) env(home, proxy string) []string {
 		"PATH=" + os.Getenv("PATH"), "SystemRoot=" + os.Getenv("SystemRoot"), "HOME=" + home, "USERPROFILE=" + home,
 		"GOPATH=" + filepath.Join(home, "gopath"), "GOFERRY_CACHE=" + filepath.Join(home, "cache"), "GOCACHE=" + c.gocache,
 		"GOPROXY=" + proxy, "GOSUMDB=" + c.sumdb, "GOVCS=*:off", "HTTPS_PROXY=127.0.0.1:1",
-		telemetryDir + "=" + c.telemetry, "GOENV=off", "GOTOOLCHAIN=local", "GOFLAGS=-modcacherw",
+		telemetryDir + "=" + c.telemetry, "GOENV=off", "GOTOOLCHAIN=local", "GOFLAGS=-modcacherw", "COSIGN_PASSWORD=",
 	}
 }
 

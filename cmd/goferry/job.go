@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/goferry/goferry/bundle"
+	"github.com/goferry/goferry/bundle/gomod"
 	"github.com/goferry/goferry/oci"
 )
 
@@ -96,13 +98,13 @@ func (j *job) create(ctx context.Context) (oci.Store, string, error) {
 	return store, cmp.Or(p.Tag, defaultTag), nil
 }
 
-// verify opens the bundle and settles what it is. The caller closes the store.
-func (j *job) verify(ctx context.Context, opts bundle.VerifyOptions) (*bundle.Verified, oci.Store, error) {
-	return j.verifyPlace(ctx, j.places[0], opts)
+// verify opens the bundle, which has to be signed as believe says, and settles what it is. The caller closes the store.
+func (j *job) verify(ctx context.Context, believe believer, only []gomod.Platform) (*bundle.Verified, oci.Store, error) {
+	return j.verifyPlace(ctx, j.places[0], believe, only)
 }
 
 // verifyAll is verify for all of the job's places. The caller calls the function that closes the stores.
-func (j *job) verifyAll(ctx context.Context, opts bundle.VerifyOptions) (bundles []bundle.SiteBundle, closeAll func(), err error) {
+func (j *job) verifyAll(ctx context.Context, believe believer) (bundles []bundle.SiteBundle, closeAll func(), err error) {
 	var stores []oci.Store
 	closeAll = func() {
 		for _, s := range stores {
@@ -110,7 +112,7 @@ func (j *job) verifyAll(ctx context.Context, opts bundle.VerifyOptions) (bundles
 		}
 	}
 	for _, p := range j.places {
-		verified, store, err := j.verifyPlace(ctx, p, opts)
+		verified, store, err := j.verifyPlace(ctx, p, believe, nil)
 		if err != nil {
 			closeAll()
 			return nil, nil, err
@@ -121,18 +123,34 @@ func (j *job) verifyAll(ctx context.Context, opts bundle.VerifyOptions) (bundles
 	return bundles, closeAll, nil
 }
 
-func (j *job) verifyPlace(ctx context.Context, p place, opts bundle.VerifyOptions) (*bundle.Verified, oci.Store, error) {
+func (j *job) verifyPlace(ctx context.Context, p place, believe believer, only []gomod.Platform) (*bundle.Verified, oci.Store, error) {
 	store, target, err := j.openPlace(ctx, p)
 	if err != nil {
 		return nil, nil, err
 	}
-	opts.Progress = j.show.event
-	verified, err := bundle.Verify(ctx, store, target, opts)
+	verified, err := bundle.Verify(ctx, store, target, bundle.VerifyOptions{Platforms: only, Trust: believe(p), Progress: j.show.event})
 	if err != nil {
 		store.Close()
 		return nil, nil, j.explain(err)
 	}
 	return verified, store, nil
+}
+
+// accept remembers, where that is asked for, that the bundles, one of each of the job's places, were accepted.
+func (j *job) accept(believe believer, bundles []bundle.SiteBundle) error {
+	for i, b := range bundles {
+		if err := believe(j.places[i]).Accept(b.Index.Digest, b.Signatures); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellSigners says, unless that is too much, who signed what was verified.
+func (j *job) tellSigners(c *cli.Context, name string, signatures []bundle.Signature) {
+	if len(signatures) > 0 && !c.Bool("quiet") {
+		tell(j.show, "", fmt.Sprintf("%s is signed by %s", name, bundle.Signers(signatures)))
+	}
 }
 
 // explain is [explain] for the job's places.

@@ -1,7 +1,7 @@
 // Goferry carries Go modules and Go toolchains to a place without a network.
 //
-//	goferry pack -o oci:bundle                   on the connected side
-//	goferry unpack oci:bundle /opt/go-offline    on the isolated side
+//	goferry pack --sign-key release.key -o oci:bundle              on the connected side
+//	goferry unpack --key release.pub oci:bundle /opt/go-offline    on the isolated side
 //
 // This package turns words into values and values into words: flags, environment,
 // stores, credentials, output and exit codes are settled here and nowhere else. What a

@@ -58,7 +58,7 @@ func policy(c *cli.Context) error {
 		return err
 	}
 	defer j.show.close()
-	believed, err := policyTrust(c, j.places[0])
+	believe, err := policyTrust(c)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func policy(c *cli.Context) error {
 		return err
 	}
 	defer store.Close()
-	digest, decisions, err := believed.Explain(c.Context, store, target)
+	digest, decisions, err := believe(j.places[0]).Explain(c.Context, store, target)
 	if err != nil {
 		return j.explain(err)
 	}
@@ -139,8 +139,8 @@ func readPolicy(c *cli.Context) (*bundle.Policy, error) {
 	return p, nil
 }
 
-// policyTrust is what the policy asks of what is at a place.
-func policyTrust(c *cli.Context, from place) (*bundle.Trust, error) {
+// policyTrust asks what the policy does.
+func policyTrust(c *cli.Context) (believer, error) {
 	p, err := readPolicy(c)
 	if err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func policyTrust(c *cli.Context, from place) (*bundle.Trust, error) {
 		tell(c.App.ErrWriter, "warning", "whether a bundle is older than one that was accepted before cannot be told: "+history.Lost)
 	}
 	history.Rollback = c.Bool("allow-rollback")
-	return p.Trust(policyPlace(from), time.Now(), history), nil
+	return func(from place) *bundle.Trust { return p.Trust(policyPlace(from), time.Now(), history) }, nil
 }
 
 // policyPlace is what a policy calls a place: without tag and digest.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -25,6 +26,7 @@ import (
 //	-fail CODE            answer every request that would write with the code
 //	-stall                hold up every upload until the client goes away
 //	-cut                  break off in the middle of every blob that is fetched, and never send the rest
+//	-moving TAG=A,B       answer for the tag what the tag A is, once, and then what B is
 //	-env NAME             set $NAME instead of $REGISTRY
 //	-project NAME         be a Harbor with one project, and with the account of -auth, which asks for tokens
 //	-pull-only, -immutable, -policy, -quota BYTES
@@ -36,6 +38,7 @@ func memregistry(ts *testscript.TestScript, neg bool, args []string) {
 	fail := flags.Int("fail", 0, "")
 	stall := flags.Bool("stall", false, "")
 	cut := flags.Bool("cut", false, "")
+	moving := flags.String("moving", "", "")
 	env := flags.String("env", "REGISTRY", "")
 	project := flags.String("project", "", "")
 	var harbor harbortest.Harbor
@@ -53,6 +56,9 @@ func memregistry(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if *cut {
 		handler = cutBlobs(handler)
+	}
+	if *moving != "" {
+		handler = moveTag(handler, *moving)
 	}
 	if *fail != 0 {
 		handler = failWrites(handler, *fail)
@@ -98,6 +104,20 @@ func failWrites(next http.Handler, code int) http.Handler {
 			io.Copy(io.Discard, r.Body)
 			http.Error(w, `{"errors":[{"code":"DENIED","message":"\u001b[31mno\u001b[0m"}]}`, code)
 			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func moveTag(next http.Handler, tags string) http.Handler {
+	tag, is, _ := strings.Cut(tags, "=")
+	first, then, _ := strings.Cut(is, ",")
+	var asked atomic.Bool
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if repository, ok := strings.CutSuffix(r.URL.Path, "/manifests/"+tag); ok && !asked.Swap(true) {
+			r.URL.Path = repository + "/manifests/" + first
+		} else if ok {
+			r.URL.Path = repository + "/manifests/" + then
 		}
 		next.ServeHTTP(w, r)
 	})

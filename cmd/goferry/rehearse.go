@@ -11,7 +11,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/goferry/goferry/bundle"
 	"github.com/goferry/goferry/bundle/gomod"
 	"github.com/goferry/goferry/bundle/rehearse"
 )
@@ -21,19 +20,19 @@ func rehearseCommand() *cli.Command {
 		Name:      "rehearse",
 		Usage:     "run a command with what a bundle has and no network",
 		ArgsUsage: "REF [-- COMMAND…]",
-		Description: "goferry rehearse oci:bundle\n" +
-			"goferry rehearse oci:bundle -C ~/src/app -- go test ./...\n\n" +
+		Description: "goferry rehearse --key release.pub oci:bundle\n" +
+			"goferry rehearse --key release.pub oci:bundle -C ~/src/app -- go test ./...\n\n" +
 			"The bundle is verified and unpacked into a temporary directory, and the command run on your\n" +
 			"project with the bundle's Go and modules, an empty home and build cache, and no network.\n" +
 			"Without a command it is what every project needs: go build, go vet, go test (compiled only),\n" +
 			"go mod verify and go list -m all; they change nothing. Exits with 6 where the bundle lacks\n" +
 			"what the command asked for, and says how to pack it.",
-		Flags: append([]cli.Flag{
+		Flags: slices.Concat([]cli.Flag{
 			&cli.StringSliceFlag{Name: "C", Usage: "run it in `DIR`; without a command may be repeated (default: where you are)"},
 			&cli.BoolFlag{Name: "image", Usage: "run it in the bundle's image, with DIR at /src and nothing else of this machine's (Linux)"},
 			&cli.BoolFlag{Name: "keep", Usage: "leave the temporary directory behind, and say where it is"},
 			formatFlag(), progressFlag(), quietFlag(),
-		}, registryFlags()...),
+		}, demandFlags(), registryFlags()),
 		Action: rehearseBundle,
 	}
 }
@@ -71,11 +70,17 @@ func rehearseBundle(c *cli.Context) error {
 		return err
 	}
 	defer j.show.close()
-	verified, store, err := j.verify(c.Context, bundle.VerifyOptions{Platforms: []gomod.Platform{hostPlatform()}})
+	believe, err := demand(c, j.show, j.places)
+	if err != nil {
+		return err
+	}
+	// What was only tried is not remembered as accepted.
+	verified, store, err := j.verify(c.Context, believe, []gomod.Platform{hostPlatform()})
 	if err != nil {
 		return err
 	}
 	defer store.Close()
+	j.tellSigners(c, words[0], verified.Signatures)
 	r, err := rehearse.Begin(c.Context, verified, rehearse.Options{Env: os.Environ(), Image: c.Bool("image"), Keep: c.Bool("keep")})
 	if err != nil {
 		return j.explain(err)

@@ -26,7 +26,7 @@ func checkRehearsal(opts bundle.PackOptions) error {
 }
 
 // rehearseBeforeTag has the bundle rehearsed before it is tagged, if the flag says so, and returns
-// where the result is going to be.
+// where the result is going to be. It is asked for no signature: it is what this run has just made.
 func rehearseBeforeTag(c *cli.Context, show display, opts *bundle.PackOptions) *rehearsalJSON {
 	if !c.Bool("rehearse") {
 		return nil

@@ -4,8 +4,6 @@ import (
 	"slices"
 
 	"github.com/urfave/cli/v2"
-
-	"github.com/goferry/goferry/bundle"
 )
 
 func sbomCommand() *cli.Command {
@@ -34,11 +32,11 @@ func printSBOM(c *cli.Context) error {
 		return err
 	}
 	defer j.show.close()
-	believed, err := trust(c, j.places[0])
+	believe, _, err := trust(c)
 	if err != nil {
 		return err
 	}
-	verified, store, err := j.verify(c.Context, bundle.VerifyOptions{Trust: believed})
+	verified, store, err := j.verify(c.Context, believe, nil)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,14 +24,15 @@ func serveCommand() *cli.Command {
 		Name:      "serve",
 		Usage:     "serve bundles as a module proxy, checksum database and registry",
 		ArgsUsage: "[NAME=]REF…",
-		Description: "goferry serve oci:/media/stick/app:v3\n" +
-			"goferry serve --listen :8080 oci:/srv/bundles harbor.corp/go/tools:v7\n\n" +
-			"Everything is verified first. Then the go command finds modules, toolchains and the checksum\n" +
+		Description: "goferry serve --key release.pub oci:/media/stick/app:v3\n" +
+			"goferry serve --key release.pub --listen :8080 oci:/srv/bundles harbor.corp/go/tools:v7\n\n" +
+			"Who signed is asked first, and everything verified. Then the go command finds modules, toolchains and the checksum\n" +
 			"database at the URL that is printed, and container engines find the bundles as images: as the\n" +
 			"repository that REF has, or is called as a file, or as NAME. Without a tag all bundles of a layout\n" +
 			"or archive are served, and what is added or replaced there, or moves in a registry, is verified\n" +
-			"and then served without a restart. Ends with 0 when it is interrupted or terminated.",
-		Flags:  append(append(serveFlags(), formatFlag(), progressFlag(), quietFlag()), registryFlags()...),
+			"and then served without a restart. What is not signed is left out of a whole layout or archive, and\n" +
+			"replaces nothing that is served. Ends with 0 when it is interrupted or terminated.",
+		Flags:  slices.Concat(serveFlags(), []cli.Flag{formatFlag(), progressFlag(), quietFlag()}, demandFlags(), registryFlags()),
 		Action: serveBundles,
 	}
 }
@@ -49,12 +51,11 @@ func serveBundles(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	opts.Registry, opts.Progress = j.registry, j.show.event
-	opts.Renewed = func(bundles []string) { tell(c.App.ErrWriter, "", "serving now "+strings.Join(bundles, ", ")) }
-	opts.Failed = func(err error) { report(c.App.ErrWriter, j.explain(err)) }
-	for i, p := range j.places {
-		opts.Sources = append(opts.Sources, serve.Source{Name: p.text, Repository: names[i], Reference: p.Reference})
+	believe, err := demand(c, j.show, j.places)
+	if err != nil {
+		return err
 	}
+	j.serveFrom(&opts, names, believe)
 	listener, err := listen(c)
 	if err != nil {
 		return err
@@ -75,6 +76,18 @@ func serveBundles(c *cli.Context) error {
 		return err
 	}
 	return server.Serve(c.Context, listener)
+}
+
+// serveFrom sets what the job knows of a server: where the bundles are, and who hears what becomes of them.
+func (j *job) serveFrom(opts *serve.Options, names []string, believe believer) {
+	opts.Registry, opts.Progress = j.registry, j.show.event
+	opts.Renewed = func(bundles []string) { tell(j.show, "", "serving now "+strings.Join(bundles, ", ")) }
+	opts.Failed = func(err error) { report(j.show, j.explain(err)) }
+	for i, p := range j.places {
+		opts.Sources = append(opts.Sources, serve.Source{
+			Name: p.text, Repository: names[i], Reference: p.Reference, Trust: func() *bundle.Trust { return believe(p) },
+		})
+	}
 }
 
 // namedReference is a reference with the name that it is to have as a repository before it.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,7 +36,7 @@ func serving(ts *testscript.TestScript, neg bool, args []string) {
 	path, err := exec.LookPath("goferry")
 	ts.Check(err)
 	cmd := exec.Command(path, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
-	cmd.Dir, cmd.Env = ts.MkAbs("."), append(w.env.Vars, "PWD="+ts.MkAbs("."))
+	cmd.Dir, cmd.Env = ts.MkAbs("."), append(slices.Clone(w.env.Vars), "PWD="+ts.MkAbs("."), "GOFERRY_STATE="+ts.Getenv("GOFERRY_STATE"))
 	stdout, err := cmd.StdoutPipe()
 	ts.Check(err)
 	log, err := os.Create(ts.MkAbs("serve.log"))

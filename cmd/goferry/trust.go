@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -26,41 +27,89 @@ func trustFlags() []cli.Flag {
 	}
 }
 
-// trust makes a value of trustFlags, for what is at a place: nil where nothing is asked of signatures.
-func trust(c *cli.Context, from place) (*bundle.Trust, error) {
+// demandFlags are trustFlags for a command that uses what it verifies.
+func demandFlags() []cli.Flag {
+	return append(trustFlags(), &cli.BoolFlag{
+		Name: insecureFlag, Category: "Signatures", Usage: "use what anybody may have made, without a key or a policy",
+	})
+}
+
+const insecureFlag = "insecure-ignore-signature"
+
+// A believer says what is asked now of the signatures of what is at a place; nil: nothing.
+type believer func(from place) *bundle.Trust
+
+func believeAnything(place) *bundle.Trust { return nil }
+
+// demand makes a value of demandFlags, for what is at the places. To ask nothing of signatures has to be said, and is
+// warned of.
+func demand(c *cli.Context, stderr io.Writer, places []place) (believer, error) {
+	believe, asked, err := trust(c)
+	insecure := c.Bool(insecureFlag)
+	switch {
+	case err != nil:
+		return nil, err
+	case asked && insecure:
+		return nil, usagef("%s: --%s does not go with a key or a policy", c.Command.Name, insecureFlag)
+	case !asked && !insecure:
+		return nil, withHint(usagef("%s: no key and no policy says who may have made the bundle", c.Command.Name),
+			"give --key FILE (or --key-dir, --policy); only where it does not matter who made it, --%s", insecureFlag)
+	case insecure:
+		warnUnchecked(stderr, places)
+	}
+	return believe, nil
+}
+
+// warnUnchecked says loudly what is not known.
+func warnUnchecked(stderr io.Writer, places []place) {
+	for _, p := range places {
+		tell(stderr, "warning", "signature not checked: anybody may have made "+p.text)
+	}
+}
+
+// trust makes a value of trustFlags, and says whether anything is asked of signatures.
+func trust(c *cli.Context) (believe believer, asked bool, err error) {
 	required, err := claims(c.StringSlice("require"))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	refs, err := keyRefs(c)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	byKey := len(refs) > 0 || c.IsSet("threshold") || len(required) > 0
 	switch {
 	case c.String("policy") != "" && byKey:
-		return nil, usagef("%s: --policy says which keys are believed; it does not go with --key and the like", c.Command.Name)
+		return nil, false, usagef("%s: --policy says which keys are believed; it does not go with --key and the like", c.Command.Name)
 	case c.String("policy") != "":
-		return policyTrust(c, from)
+		believe, err = policyTrust(c)
+		return believe, true, err
 	case c.Bool("allow-rollback"):
-		return nil, usagef("%s: --allow-rollback is of no use without --policy", c.Command.Name)
+		return nil, false, usagef("%s: --allow-rollback is of no use without --policy", c.Command.Name)
 	case len(refs) == 0 && byKey:
-		return nil, usagef("%s: --threshold and --require are of no use without --key", c.Command.Name)
+		return nil, false, usagef("%s: --threshold and --require are of no use without --key", c.Command.Name)
 	case len(refs) == 0:
-		return nil, nil
+		return believeAnything, false, nil
 	}
-	rule := bundle.Rule{Threshold: c.Int("threshold"), Claims: required}
+	rule, err := keyRule(c, refs)
+	rule.Claims = required
+	return func(place) *bundle.Trust { return &bundle.Trust{Rules: []bundle.Rule{rule}} }, true, err
+}
+
+// keyRule asks for as many of the keys as --threshold says.
+func keyRule(c *cli.Context, refs []string) (bundle.Rule, error) {
+	rule := bundle.Rule{Threshold: c.Int("threshold")}
 	if rule.Threshold < 1 || rule.Threshold > len(refs) {
-		return nil, usagef("--threshold is %d, of %d keys", rule.Threshold, len(refs))
+		return rule, usagef("--threshold is %d, of %d keys", rule.Threshold, len(refs))
 	}
 	for _, ref := range refs {
 		v, err := loadVerifier(c.Context, ref)
 		if err != nil {
-			return nil, err
+			return rule, err
 		}
 		rule.Keys = append(rule.Keys, bundle.TrustedKey{Name: ref, Verifier: v})
 	}
-	return &bundle.Trust{Rules: []bundle.Rule{rule}}, nil
+	return rule, nil
 }
 
 // keyRefs returns what --key and --key-dir name.
@@ -110,7 +159,7 @@ func signedBy(signatures []bundle.Signature) string {
 	var b strings.Builder
 	seen := make(map[string]bool)
 	for _, s := range signatures {
-		text := "signed by: " + s.Key + claimsText(s.Claims)
+		text := "signed by: " + s.String() + claimsText(s.Claims)
 		if !seen[text] {
 			fmt.Fprintln(&b, printable(text))
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -14,20 +15,20 @@ func unpackCommand() *cli.Command {
 		Name:      "unpack",
 		Usage:     "verify bundles and lay them out for the go command",
 		ArgsUsage: "REF… DIR",
-		Description: "goferry unpack oci:bundle /opt/go-offline\n" +
+		Description: "goferry unpack --key release.pub oci:bundle /opt/go-offline\n" +
 			"goferry unpack --rollback /opt/go-offline\n\n" +
 			"DIR/current/go is the toolchain and DIR/current/mod/cache/download the modules; with\n" +
-			"\". DIR/current/env\" the go command uses both and no network. Every byte is verified before it\n" +
-			"is used. DIR/current is replaced at once or not at all; what it was before stays for --rollback.\n\n" +
+			"\". DIR/current/env\" the go command uses both and no network. Who signed is asked first, and every\n" +
+			"byte is verified before it is used. DIR/current is replaced at once or not at all; what it was before stays for --rollback.\n\n" +
 			"Several bundles are merged, and refused if they contradict each other. DIR then has what was\n" +
 			"named, and with --add what it had before as well.",
-		Flags: append([]cli.Flag{
+		Flags: slices.Concat([]cli.Flag{
 			&cli.StringSliceFlag{Name: "platform", Aliases: []string{"p"}, Usage: "unpack for `OS/ARCH` (default: this one)"},
 			&cli.BoolFlag{Name: "extract", Usage: "also make a read-only GOMODCACHE that many users can share"},
 			&cli.BoolFlag{Name: "add", Usage: "keep the bundles that DIR has now, together with the new ones"},
 			&cli.BoolFlag{Name: "rollback", Usage: "go back to what DIR had before the last unpack"},
 			formatFlag(), progressFlag(), quietFlag(),
-		}, registryFlags()...),
+		}, demandFlags(), registryFlags()),
 		Action: unpack,
 	}
 }
@@ -40,17 +41,9 @@ func unpack(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	opts := bundle.UnpackOptions{Platform: hostPlatform(), Extract: c.Bool("extract"), Add: c.Bool("add")}
-	only, err := platforms(c)
+	opts, err := unpackOptions(c)
 	if err != nil {
 		return err
-	}
-	switch len(only) {
-	case 0:
-	case 1:
-		opts.Platform = only[0]
-	default:
-		return usagef("unpack: %d platforms: a directory is for one", len(only))
 	}
 	j, err := begin(c, refs...)
 	if err != nil {
@@ -58,17 +51,40 @@ func unpack(c *cli.Context) error {
 	}
 	defer j.show.close()
 	opts.Warn = func(text string) { tell(j.show, "warning", text) }
-	bundles, closeAll, err := j.verifyAll(c.Context, bundle.VerifyOptions{})
+	// What --add keeps was believed when it came: DIR is as much the user's own as what was unpacked.
+	believe, err := demand(c, j.show, j.places)
+	if err != nil {
+		return err
+	}
+	bundles, closeAll, err := j.verifyAll(c.Context, believe)
 	if err != nil {
 		return err
 	}
 	defer closeAll()
+	for _, b := range bundles {
+		j.tellSigners(c, b.Name, b.Signatures)
+	}
 	unpacked, err := bundle.Unpack(c.Context, bundles, dir, opts)
+	if err == nil {
+		err = j.accept(believe, bundles)
+	}
 	if err != nil {
 		return j.explain(err)
 	}
 	j.show.close()
 	return printUnpacked(c, unpacked)
+}
+
+func unpackOptions(c *cli.Context) (bundle.UnpackOptions, error) {
+	opts := bundle.UnpackOptions{Platform: hostPlatform(), Extract: c.Bool("extract"), Add: c.Bool("add")}
+	only, err := platforms(c)
+	if len(only) > 1 {
+		err = usagef("unpack: %d platforms: a directory is for one", len(only))
+	}
+	if len(only) == 1 {
+		opts.Platform = only[0]
+	}
+	return opts, err
 }
 
 // unpackArguments returns the references and the directory behind them.
@@ -105,6 +121,7 @@ func printUnpacked(c *cli.Context, u *bundle.Unpacked) error {
 	return err
 }
 
+// rollback asks for no key: what DIR had before was believed when it was unpacked.
 func rollback(c *cli.Context) error {
 	if err := checkFormat(c, "text", "json"); err != nil {
 		return err

@@ -46,12 +46,13 @@ func verify(c *cli.Context) error {
 		return err
 	}
 	defer j.show.close()
-	believed, err := trust(c, j.places[0])
+	believe, asked, err := trust(c)
 	if err != nil {
 		return err
 	}
-	verified, store, err := j.verify(c.Context, bundle.VerifyOptions{Platforms: only, Trust: believed})
-	if errors.Is(err, bundle.ErrNotBundle) && believed != nil && only == nil {
+	believed := believe(j.places[0])
+	verified, store, err := j.verify(c.Context, believe, only)
+	if errors.Is(err, bundle.ErrNotBundle) && asked && only == nil {
 		return j.verifyArtifact(c, believed)
 	}
 	if err != nil {
