@@ -49,11 +49,17 @@ func newUser(t *testing.T) user {
 		t.Fatal(err)
 	}
 	u := user{unpacked.Dir, unpacked.GoEnv, t.TempDir(), t.TempDir()}
+	telemetry := filepath.Join(u.home, ".config", "go", "telemetry")
+	if err := os.MkdirAll(telemetry, 0o777); err != nil {
+		t.Fatal(err)
+	}
 	for name, text := range map[string]string{
-		"go.mod":  "module example.org/app\n\ngo 1.21\n\nrequire example.com/hello v1.0.0\n",
-		"main.go": "package main\n\nimport _ \"example.com/hello\"\n\nfunc main() {}\n",
+		// Else the go command leaves a process that writes there when the test has ended.
+		filepath.Join(telemetry, "mode"):    "off",
+		filepath.Join(u.project, "go.mod"):  "module example.org/app\n\ngo 1.21\n\nrequire example.com/hello v1.0.0\n",
+		filepath.Join(u.project, "main.go"): "package main\n\nimport _ \"example.com/hello\"\n\nfunc main() {}\n",
 	} {
-		if err := os.WriteFile(filepath.Join(u.project, name), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

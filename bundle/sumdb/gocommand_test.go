@@ -166,11 +166,14 @@ func downloadAgain(t *testing.T, gopath, key string, tree map[string][]byte, mod
 	t.Helper()
 	dir := t.TempDir()
 	writeTree(t, filepath.Join(dir, "proxy"), tree)
-	writeTree(t, dir, map[string][]byte{"work/go.mod": []byte("module example.com/work\n")})
+	writeTree(t, dir, map[string][]byte{
+		"work/go.mod":               []byte("module example.com/work\n"),
+		".config/go/telemetry/mode": []byte("off"), // else the go command leaves a process that writes there when the test has ended
+	})
 	cmd := exec.Command("go", append([]string{"mod", "download"}, mods...)...)
 	cmd.Dir = filepath.Join(dir, "work")
 	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "SystemRoot=" + os.Getenv("SystemRoot"), "HOME=" + dir, "USERPROFILE=" + dir, "GOENV=off", "GOTELEMETRY=off",
+		"PATH=" + os.Getenv("PATH"), "SystemRoot=" + os.Getenv("SystemRoot"), "HOME=" + dir, "USERPROFILE=" + dir, "GOENV=off",
 		"GOPATH=" + gopath, "GOMODCACHE=" + filepath.Join(dir, "mod"), "GOCACHE=" + filepath.Join(dir, "cache"), "GOFLAGS=-modcacherw", "GOTOOLCHAIN=local",
 		"GOPROXY=file:///" + strings.TrimPrefix(filepath.ToSlash(dir), "/") + "/proxy", "GOSUMDB=" + key, "GOVCS=*:off",
 	}
