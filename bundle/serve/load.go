@@ -119,7 +119,7 @@ func checkNames(entries []entry) error {
 		}
 		at := c.repository + ":" + c.tag
 		if other, taken := owner[at]; taken {
-			return fmt.Errorf("%w: %s and %s would both be /v2/%s; call one of them otherwise: NAME=%[3]s", oci.ErrUsage, other, c.name, at)
+			return fmt.Errorf("%w: %s and %s would both be /v2/%s; call one of them otherwise: NAME=%[3]s", ErrName, other, c.name, at)
 		}
 		owner[at] = c.name
 	}

@@ -74,6 +74,9 @@ import (
 	"github.com/goferry/goferry/oci"
 )
 
+// ErrName says that a bundle cannot have the name that it would have in the registry.
+var ErrName = errors.New("name of a repository")
+
 // Options say what is served.
 type Options struct {
 	Sources  []Source

@@ -53,7 +53,7 @@ func (s Source) repository() (string, error) {
 		name = repositoryName(strings.TrimSuffix(name, filepath.Ext(name)))
 	}
 	if !repositoryPattern.MatchString(name) || len(name) > maxRepository {
-		return "", fmt.Errorf("%w: %q cannot be a repository's name: it has lower-case letters, digits, and single . _ - / between them", oci.ErrUsage, name)
+		return "", fmt.Errorf("%w: %q cannot be a repository's name: it has lower-case letters, digits, and single . _ - / between them", ErrName, name)
 	}
 	return name, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/goferry/goferry/bundle"
 	"github.com/goferry/goferry/bundle/gomod"
+	"github.com/goferry/goferry/bundle/serve"
 	"github.com/goferry/goferry/bundle/sumdb"
 	"github.com/goferry/goferry/oci"
 	"github.com/goferry/goferry/signing"
@@ -49,6 +50,7 @@ func exitCode(err error) int {
 	}{
 		{errInterrupted, exitInterruption},
 		{oci.ErrUsage, exitUsage},
+		{serve.ErrName, exitUsage},
 		{bundle.ErrMismatch, exitMismatch},
 		{bundle.ErrNotInSumDB, exitMismatch},
 		{sumdb.ErrSecurity, exitMismatch},
