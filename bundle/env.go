@@ -101,18 +101,26 @@ func (t *tree) env(r *Record, extract bool, shell Shell) (string, error) {
 	}
 	for _, line := range t.goEnv(r, extract) {
 		name, value, _ := strings.Cut(line, "=")
-		switch shell {
-		case Sh:
-			fmt.Fprintf(&b, "export %s=%s\n", name, quoteSh(value))
-		case Fish:
-			fmt.Fprintf(&b, "set -gx %s %s\n", name, quoteFish(value))
-		case PowerShell:
-			fmt.Fprintf(&b, "$env:%s = %s\n", name, quotePowerShell(value))
-		default:
-			return "", fmt.Errorf("shell %q: want %s, %s or %s", shell, Sh, Fish, PowerShell)
+		text, err := shell.assign(name, value)
+		if err != nil {
+			return "", err
 		}
+		b.WriteString(text)
 	}
 	return b.String(), nil
+}
+
+// assign is the line that sets a variable of the environment.
+func (shell Shell) assign(name, value string) (string, error) {
+	switch shell {
+	case Sh:
+		return fmt.Sprintf("export %s=%s\n", name, quoteSh(value)), nil
+	case Fish:
+		return fmt.Sprintf("set -gx %s %s\n", name, quoteFish(value)), nil
+	case PowerShell:
+		return fmt.Sprintf("$env:%s = %s\n", name, quotePowerShell(value)), nil
+	}
+	return "", fmt.Errorf("shell %q: want %s, %s or %s", shell, Sh, Fish, PowerShell)
 }
 
 func quoteSh(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
