@@ -75,8 +75,12 @@ func newTransport(opts Options) (*http.Transport, error) {
 	t.WriteBufferSize = 256 << 10
 	t.ReadBufferSize = 256 << 10
 	t.TLSClientConfig = &tls.Config{InsecureSkipVerify: opts.InsecureSkipTLSVerify}
-	if err := addCA(t.TLSClientConfig, opts.CAFile); err != nil {
-		return nil, err
+	if opts.CAFile != "" {
+		pool, err := CertPool(opts.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		t.TLSClientConfig.RootCAs = pool
 	}
 	if opts.CertFile != "" || opts.KeyFile != "" {
 		cert, err := tls.LoadX509KeyPair(opts.CertFile, opts.KeyFile)
@@ -88,24 +92,20 @@ func newTransport(opts Options) (*http.Transport, error) {
 	return t, nil
 }
 
-// addCA makes config trust the certificates of a PEM file beside the system's.
-func addCA(config *tls.Config, file string) error {
-	if file == "" {
-		return nil
-	}
+// CertPool returns the system's certificates and those of a PEM file.
+func CertPool(file string) (*x509.CertPool, error) {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !pool.AppendCertsFromPEM(data) {
-		return fmt.Errorf("read %s: no certificate in it", file)
+		return nil, fmt.Errorf("read %s: no PEM certificate in it", file)
 	}
-	config.RootCAs = pool
-	return nil
+	return pool, nil
 }
 
 func newCredential(host string, opts Options) (auth.CredentialFunc, error) {

@@ -2,11 +2,8 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -21,7 +18,7 @@ import (
 func serverEnv(c *cli.Context, url string, shell bundle.Shell) (string, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	if file := c.String("ca-file"); file != "" {
-		pool, err := trusted(file)
+		pool, err := oci.CertPool(file)
 		if err != nil {
 			return "", err
 		}
@@ -39,20 +36,4 @@ func serverEnv(c *cli.Context, url string, shell bundle.Shell) (string, error) {
 		return "", err
 	}
 	return bundle.ProxyEnv(strings.TrimSuffix(url, "/"), e.SumDB, e.NoSumDB, shell)
-}
-
-// trusted are the system's certificates and those of a PEM file.
-func trusted(file string) (*x509.CertPool, error) {
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	if !pool.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("%s: no PEM certificate in it", file)
-	}
-	return pool, nil
 }
