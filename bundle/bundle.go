@@ -172,4 +172,5 @@ type Event struct {
 	Bytes      int64  // advance
 	TotalItems int    // zero: not known, or said before
 	TotalBytes int64  // zero: not known, or said before
+	Skipped    bool   // what advances was there already, and is not moved
 }

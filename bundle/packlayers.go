@@ -122,7 +122,7 @@ func (p *packer) pushLayers(ctx context.Context, sources []source, layers []laye
 	return oci.Push(ctx, p.dst, blobs, oci.CopyOptions{
 		OnCopied: func(desc ocispec.Descriptor) { p.report(Event{Stage: "push", Item: layerName(desc), Items: 1}) },
 		OnSkipped: func(desc ocispec.Descriptor) {
-			p.report(Event{Stage: "push", Item: layerName(desc), Items: 1, Bytes: desc.Size})
+			p.report(Event{Stage: "push", Item: layerName(desc), Items: 1, Bytes: desc.Size, Skipped: true})
 		},
 		OnBytes: func(n int64) { p.report(Event{Stage: "push", Bytes: n}) },
 	})

@@ -29,6 +29,7 @@ type SignOptions struct {
 	Repository string            // "HOST/REPOSITORY" where it is kept; "" in a layout
 	Time       time.Time         // of signing
 	Warn       func(string)      // nil: not told; one line each
+	Progress   func(Event)       // nil: not told
 }
 
 // Signed is what Sign did.
@@ -63,6 +64,7 @@ func Sign(ctx context.Context, s oci.Store, target string, signer *signing.Signe
 	if err != nil {
 		return nil, err
 	}
+	report := reporter(opts.Progress)
 	r := &signRun{store: s, signer: signer, opts: opts}
 	todo, err := r.collect(ctx, desc, target)
 	if err != nil {
@@ -77,6 +79,7 @@ func Sign(ctx context.Context, s oci.Store, target string, signer *signing.Signe
 		if err := r.write(ctx, t); err != nil {
 			return nil, fmt.Errorf("sign %s: %w", t.desc.Digest, err)
 		}
+		report(Event{Stage: "sign", Item: t.desc.Digest.String(), Items: 1, TotalItems: len(todo)})
 	}
 	root := todo[len(todo)-1]
 	return &Signed{desc.Digest, desc.MediaType, signer.Verifier().ID(), len(todo) - 1, r.added, root.says.Claims}, nil

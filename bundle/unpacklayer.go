@@ -67,7 +67,7 @@ func (u *unpacker) layer(ctx context.Context, g *generation, l siteLayer) error 
 			return err
 		}
 		if linked {
-			l.v.report(Event{Stage: l.v.stage, Bytes: l.desc.Size})
+			l.v.report(Event{Stage: l.v.stage, Bytes: l.desc.Size, Skipped: true})
 			return u.linkedLayer(g, l, m, isModule)
 		}
 	}

@@ -118,7 +118,7 @@ func (n *copyCount) options(jobs int, show display) oci.CopyOptions {
 		},
 		OnSkipped: func(desc ocispec.Descriptor) {
 			n.skipped.Add(1)
-			show.event(bundle.Event{Stage: "copy", Item: itemName(desc), Items: 1, Bytes: desc.Size})
+			show.event(bundle.Event{Stage: "copy", Item: itemName(desc), Items: 1, Bytes: desc.Size, Skipped: true})
 		},
 		OnBytes: func(bytes int64) { show.event(bundle.Event{Stage: "copy", Bytes: bytes}) },
 	}

@@ -123,6 +123,10 @@ func errorText(err error) string {
 // tell prints one line for a person, with goferry's name and the kind of line it is ("" for
 // none) before it.
 func tell(w io.Writer, kind, text string) {
+	if e, ok := w.(*events); ok {
+		e.say(kind, text)
+		return
+	}
 	if kind != "" {
 		kind += ": "
 	}

@@ -22,7 +22,7 @@ func inspectCommand() *cli.Command {
 		Description: "goferry inspect oci:bundle\n" +
 			"goferry inspect --format json harbor.corp/go/app:v3\n\n" +
 			"What is listed is what the bundle says of itself; \"goferry verify\" proves it.",
-		Flags:  append([]cli.Flag{formatFlag()}, registryFlags()...),
+		Flags:  append([]cli.Flag{formatFlag(), progressFlag()}, registryFlags()...),
 		Action: inspect,
 	}
 }
@@ -36,12 +36,14 @@ func inspect(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer j.show.close()
 	store, target, err := j.open(c.Context)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
 	info, err := bundle.Inspect(c.Context, store, target)
+	j.show.close()
 	if err != nil {
 		return j.explain(err)
 	}

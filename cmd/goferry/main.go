@@ -19,6 +19,9 @@
 //	goferry: hint: …     what to type next, where goferry knows it
 //	goferry: warning: …  what does not stop the command, but may surprise
 //
+// With --progress json it is for programs instead: every line is a JSON object, as events.go has
+// it, and the last one says how it ended.
+//
 // Text that comes from a bundle, a registry or the go command is printed with its control
 // characters escaped, so that it can neither move the cursor nor pretend to be goferry's.
 //
@@ -37,6 +40,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -58,7 +62,11 @@ func run(args []string) int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // from here a second signal has its usual effect
 
-	app := newApp(os.Stdin, os.Stdout, os.Stderr)
+	var stderr io.Writer = os.Stderr
+	if wantsEvents(args) {
+		stderr = newEvents(os.Stderr)
+	}
+	app := newApp(os.Stdin, os.Stdout, stderr)
 	args, err := arrange(app, args)
 	if err == nil {
 		err = app.RunContext(ctx, args)
@@ -66,5 +74,8 @@ func run(args []string) int {
 	if err != nil && ctx.Err() != nil {
 		err = errInterrupted // whatever broke, broke because the user stopped it
 	}
-	return report(app.ErrWriter, err)
+	if e, ok := stderr.(*events); ok {
+		return e.end(err)
+	}
+	return report(stderr, err)
 }

@@ -64,9 +64,14 @@ func terminalOf(c *cli.Context) (fd int, ok bool) {
 
 // ask asks the person at the terminal, without showing what is typed.
 func ask(c *cli.Context, fd int, what string) ([]byte, error) {
-	fmt.Fprintf(c.App.ErrWriter, "goferry: %s: ", printable(what))
+	stderr, forPrograms := c.App.ErrWriter.(*events)
+	if forPrograms {
+		stderr.say("prompt", what)
+	} else {
+		fmt.Fprintf(c.App.ErrWriter, "goferry: %s: ", printable(what))
+		defer fmt.Fprintln(c.App.ErrWriter)
+	}
 	password, err := readHidden(c.Context, fd)
-	fmt.Fprintln(c.App.ErrWriter)
 	if err != nil {
 		return nil, fmt.Errorf("read the password: %w", err)
 	}

@@ -39,7 +39,7 @@ func policyCommand() *cli.Command {
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "policy", Usage: "the policy in `FILE`"},
 			&cli.BoolFlag{Name: "allow-rollback", Usage: "as if an older bundle were accepted"},
-			formatFlag(),
+			formatFlag(), progressFlag(),
 		}, registryFlags()...),
 		Action: policy,
 	}
@@ -68,6 +68,7 @@ func policy(c *cli.Context) error {
 	}
 	defer store.Close()
 	digest, decisions, err := believe(j.places[0]).Explain(c.Context, store, target)
+	j.show.close()
 	if err != nil {
 		return j.explain(err)
 	}

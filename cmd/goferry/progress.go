@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -33,6 +32,10 @@ func quietFlag() cli.Flag {
 // newDisplay returns the display that the flags ask for.
 func newDisplay(c *cli.Context) (display, error) {
 	mode, w := c.String("progress"), c.App.ErrWriter
+	if e, ok := w.(*events); ok {
+		e.quiet = c.Bool("quiet")
+		return e, nil
+	}
 	if mode == "auto" {
 		mode = "off"
 		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
@@ -44,11 +47,9 @@ func newDisplay(c *cli.Context) (display, error) {
 	}
 	switch mode {
 	case "terminal":
-		return newTerminal(w), nil
+		return newTerminal(w, c.Command.Name), nil
 	case "plain":
 		return &lines{Writer: w, every: 3 * time.Second, print: plainLine}, nil
-	case "json":
-		return &lines{Writer: w, every: 250 * time.Millisecond, print: jsonLine}, nil
 	case "off", "": // a command without the flag shows nothing
 		return silent{w}, nil
 	}
@@ -61,8 +62,7 @@ type silent struct{ io.Writer }
 func (silent) event(bundle.Event) {}
 func (silent) close()             {}
 
-// A stage is what is known of one stage of a command. Its JSON form is what --progress json
-// prints.
+// A stage is what is known of one stage of a command. Its JSON form is a part of the event, see [events].
 type stage struct {
 	Name       string `json:"stage"`
 	Item       string `json:"item,omitempty"`
@@ -71,6 +71,9 @@ type stage struct {
 	Bytes      int64  `json:"bytes"`
 	TotalBytes int64  `json:"totalBytes,omitempty"`
 
+	SkippedItems int   `json:"skippedItems,omitempty"` // of Items, those that were there already
+	SkippedBytes int64 `json:"skippedBytes,omitempty"` // of Bytes, likewise
+
 	began, shown time.Time
 	fresh        bool // changed since it was shown
 }
@@ -78,6 +81,10 @@ type stage struct {
 func (s *stage) add(e bundle.Event) {
 	s.Items += e.Items
 	s.Bytes += e.Bytes
+	if e.Skipped {
+		s.SkippedItems += e.Items
+		s.SkippedBytes += e.Bytes
+	}
 	if e.Item != "" {
 		s.Item = e.Item
 	}
@@ -101,6 +108,8 @@ func (s *stage) String() string {
 		text += fmt.Sprintf("/%d", s.TotalItems)
 	}
 	switch s.Name {
+	case "sign":
+		text += " manifests"
 	case "copy":
 		text += " blobs"
 	case "push":
@@ -169,10 +178,3 @@ func find(stages *[]*stage, name string) *stage {
 }
 
 func plainLine(w io.Writer, s *stage) { tell(w, "", s.Name+": "+s.String()) }
-
-func jsonLine(w io.Writer, s *stage) {
-	line, err := json.Marshal(s)
-	if err == nil { // of strings and numbers alone: it is
-		w.Write(append(line, '\n'))
-	}
-}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/goferry/goferry/bundle"
@@ -49,7 +50,7 @@ func TestLines(t *testing.T) {
 // wait for each other, and that every line gets out.
 func TestTerminal(t *testing.T) {
 	var out syncBuffer
-	term := newTerminal(&out)
+	term := newTerminal(&out, "pack")
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
@@ -71,6 +72,26 @@ func TestTerminal(t *testing.T) {
 			t.Errorf("the terminal shows %q, want %q in it", got, want)
 		}
 	}
+}
+
+// TestTerminalWaits holds that a command which tells nothing for a second is seen to run, until it tells something.
+func TestTerminalWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out syncBuffer
+		term := newTerminal(&out, "inspect")
+		time.Sleep(2500 * time.Millisecond) // of the bubble's time
+		if got := out.String(); !strings.Contains(got, "goferry: inspect: 2 s") {
+			t.Errorf("the terminal shows %q", got)
+		}
+		term.event(bundle.Event{Stage: "verify", Items: 1})
+		time.Sleep(time.Second)
+		before := len(out.String())
+		time.Sleep(time.Second)
+		if got := out.String()[before:]; strings.Contains(got, "inspect") {
+			t.Errorf("the terminal still shows %q", got)
+		}
+		term.close()
+	})
 }
 
 type syncBuffer struct {

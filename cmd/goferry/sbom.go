@@ -17,6 +17,7 @@ func sbomCommand() *cli.Command {
 			"has to be signed by one of the keys. That its layers have these sums is for \"goferry verify\".",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "format", Value: "cyclonedx", Usage: "print JSON as `cyclonedx|spdx` has it"},
+			progressFlag(),
 		}, trustFlags(), registryFlags()),
 		Action: printSBOM,
 	}
@@ -42,6 +43,7 @@ func printSBOM(c *cli.Context) error {
 	}
 	defer store.Close()
 	content, err := verified.SBOM(c.Context)
+	j.show.close()
 	if err != nil {
 		return j.explain(err)
 	}

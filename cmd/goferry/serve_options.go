@@ -79,12 +79,16 @@ func accessLog(form string, w io.Writer) (*slog.Logger, error) {
 		return a
 	}
 	opts := &slog.HandlerOptions{ReplaceAttr: short}
-	switch form {
-	case "text":
+	e, forPrograms := w.(*events)
+	switch {
+	case forPrograms && (form == "text" || form == "json"):
+		form = "json"
+		return slog.New(slog.NewJSONHandler(eventLine{e}, opts)).With("event", "access"), nil
+	case form == "text":
 		return slog.New(slog.NewTextHandler(w, opts)), nil
-	case "json":
+	case form == "json":
 		return slog.New(slog.NewJSONHandler(w, opts)), nil
-	case "none":
+	case form == "none":
 		return nil, nil
 	}
 	return nil, usagef("unknown access log %q: it is text, json or none", form)

@@ -26,7 +26,7 @@ func signCommand() *cli.Command {
 			"the same key adds nothing; another key adds its signature. The digest is printed.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "key", Usage: "sign with the private key `KEY`: a file, env://NAME or a KMS URI"},
-			claimFlag(), signatureFormatFlag(), formatFlag(), quietFlag(),
+			claimFlag(), signatureFormatFlag(), formatFlag(), progressFlag(), quietFlag(),
 		}, registryFlags()...),
 		Action: sign,
 	}
@@ -65,6 +65,7 @@ func sign(c *cli.Context) error {
 		return err
 	}
 	signed, err := j.sign(c.Context, signer, opts)
+	j.show.close()
 	if err != nil {
 		return j.explain(err)
 	}
@@ -82,7 +83,7 @@ func (j *job) sign(ctx context.Context, signer *signing.Signer, opts bundle.Sign
 	if err != nil {
 		return nil, err
 	}
-	opts.Repository = repository(j.places[0])
+	opts.Repository, opts.Progress = repository(j.places[0]), j.show.event
 	signed, err := bundle.Sign(ctx, store, target, signer, opts)
 	return signed, errors.Join(err, store.Close())
 }

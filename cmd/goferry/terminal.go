@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -17,10 +19,11 @@ type terminal struct {
 	under    io.Writer
 	progress *mpb.Progress
 
-	mu     sync.Mutex
-	stages []*stage
-	bars   map[string]*stageBar
-	closed bool
+	mu      sync.Mutex
+	stages  []*stage
+	bars    map[string]*stageBar
+	waiting *mpb.Bar // shown while there is no stage
+	closed  bool
 }
 
 // A stageBar is the line of one stage. Its text is kept ready, because the library asks for
@@ -30,11 +33,35 @@ type stageBar struct {
 	text atomic.Value
 }
 
-func newTerminal(w io.Writer) *terminal {
-	return &terminal{
+// newTerminal shows, until there is a stage, how long the command has taken, if that is more than a second.
+func newTerminal(w io.Writer, command string) *terminal {
+	t := &terminal{
 		under:    w,
 		progress: mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh()),
 		bars:     make(map[string]*stageBar),
+	}
+	time.AfterFunc(time.Second, func() { t.wait(command) })
+	return t
+}
+
+func (t *terminal) wait(command string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || len(t.bars) > 0 {
+		return
+	}
+	began := time.Now().Add(-time.Second)
+	text := func(decor.Statistics) string {
+		return fmt.Sprintf("goferry: %s: %d s", command, int(time.Since(began).Seconds()))
+	}
+	t.waiting = t.progress.AddBar(0, mpb.BarFillerMiddleware(onlyWithTotal), mpb.PrependDecorators(decor.Any(text)))
+}
+
+// stopWaiting removes the line for good: what is shown from now on says more.
+func (t *terminal) stopWaiting() {
+	if t.waiting != nil {
+		t.waiting.Abort(true)
+		t.waiting = nil
 	}
 }
 
@@ -48,6 +75,7 @@ func (t *terminal) event(e bundle.Event) {
 	s.add(e)
 	bar := t.bars[e.Stage]
 	if bar == nil {
+		t.stopWaiting()
 		bar = t.newBar(s)
 	}
 	bar.text.Store(s.String())
@@ -99,6 +127,7 @@ func (t *terminal) close() {
 		return
 	}
 	t.closed = true
+	t.stopWaiting()
 	for _, bar := range t.bars {
 		bar.Abort(false)
 	}
