@@ -34,6 +34,9 @@ type CopyOptions struct {
 // have a tag of something incomplete. A copy that ends early leaves blobs and signatures, which the next finds,
 // and in a layout the part that has come of a large one out of a registry, with which the next goes on.
 // Every byte is verified once, on its way into dst. The order in which an archive is written depends on content only.
+//
+// A source that has all documents but not all blobs will do where dst has the rest, whole. Where it has not the error
+// is a [MissingError], and nothing was written.
 func Copy(ctx context.Context, src Store, srcTarget string, dst Store, dstTag string, opts CopyOptions) (ocispec.Descriptor, error) {
 	if dstTag != "" && !tagPattern.MatchString(dstTag) {
 		return ocispec.Descriptor{}, mark(ErrUsage, fmt.Errorf("malformed tag %q", dstTag))
@@ -61,7 +64,7 @@ func copyGraph(ctx context.Context, src Store, root ocispec.Descriptor, g *Graph
 	for i, desc := range g.Blobs {
 		blobs[i] = Blob{desc, func(ctx context.Context) (io.ReadCloser, error) { return fetchFor(ctx, dst, src, desc) }}
 	}
-	c := &copier{dst: dst, opts: opts}
+	c := &copier{dst: dst, opts: opts, lacking: Lacking(src, g.Blobs)}
 	r, ok := dst.(*repository)
 	if ok {
 		c.survey = r.survey(ctx, root, dstTag)
@@ -69,13 +72,16 @@ func copyGraph(ctx context.Context, src Store, root ocispec.Descriptor, g *Graph
 	}
 	err := c.copyAll(ctx, blobs, g, root, dstTag)
 	if ok && errors.Is(err, errMissing) {
-		c = &copier{dst: dst, opts: CopyOptions{Concurrency: opts.Concurrency, OnCopied: opts.OnCopied}}
+		c = &copier{dst: dst, opts: CopyOptions{Concurrency: opts.Concurrency, OnCopied: opts.OnCopied}, lacking: c.lacking}
 		err = c.copyAll(ctx, blobs, g, root, dstTag)
 	}
 	return err
 }
 
 func (c *copier) copyAll(ctx context.Context, blobs []Blob, g *Graph, root ocispec.Descriptor, tag string) error {
+	if err := c.findLacking(ctx); err != nil {
+		return err
+	}
 	if err := c.copyBlobs(ctx, blobs); err != nil {
 		return err
 	}
@@ -131,6 +137,9 @@ type copier struct {
 	opts   CopyOptions
 	survey survey
 	fresh  bool // dst has nothing, so it is not asked for every blob
+
+	lacking []ocispec.Descriptor   // by the source
+	there   map[digest.Digest]bool // of these, at dst
 
 	mountFrom *repository // of the same registry, from which blobs need not be read; nil if there is none
 	noMount   atomic.Bool // the registry does not do that
@@ -192,7 +201,7 @@ func (c *copier) probe(ctx context.Context, blobs []Blob) error {
 // has reports whether dst has a blob, without asking where the answer costs as much as the blob.
 func (c *copier) has(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
 	switch {
-	case c.survey.named[desc.Digest]:
+	case c.survey.named[desc.Digest], c.there[desc.Digest]:
 		return true, nil
 	case c.fresh, c.survey.named != nil && desc.Size <= smallBlob:
 		return false, nil

@@ -17,7 +17,7 @@ const (
 // Graph is all that belongs to a manifest: what it names, and what refers to it or to a part of it. It has the order in
 // which it can be pushed.
 type Graph struct {
-	Blobs     []ocispec.Descriptor // each once
+	Blobs     []ocispec.Descriptor // each once, with the annotations of who names it first
 	Documents []Node               // each behind what it names, and before what refers to it
 	Tags      []Tagged             // cosign's
 }
@@ -124,7 +124,9 @@ func (w *walker) visit(ctx context.Context, desc ocispec.Descriptor, depth int, 
 func (w *walker) blob(desc ocispec.Descriptor) error {
 	isNew, err := w.see(desc)
 	if isNew && err == nil {
-		w.Blobs = append(w.Blobs, bare(desc))
+		named := bare(desc)
+		named.Annotations = desc.Annotations
+		w.Blobs = append(w.Blobs, named)
 	}
 	return err
 }

@@ -26,10 +26,10 @@ type layout struct {
 	dir  string
 	root *os.Root
 
-	madeDir   bool // by this store, and removed again if nothing is tagged
-	made      bool // the same for the layout in it, unless keep
-	keep      bool // what was pushed, for the next attempt
-	lockFlags int  // os.O_CREATE while it is made
+	madeDirs  []string // by this store, the deepest first; removed again if nothing is tagged
+	made      bool     // the same for the layout in it, unless keep
+	keep      bool     // what was pushed, for the next attempt
+	lockFlags int      // os.O_CREATE while it is made
 
 	mu       sync.Mutex
 	blobs    *os.Root                   // nil until a blob is opened

@@ -14,7 +14,7 @@ const layoutVersion = `{"imageLayoutVersion":"1.0.0"}` + "\n"
 
 // createLayout opens the layout in dir, or makes one if dir is empty or not there.
 func createLayout(ctx context.Context, dir string) (*layout, error) {
-	_, statErr := os.Stat(dir)
+	made := missingDirs(dir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, local(err)
 	}
@@ -22,13 +22,23 @@ func createLayout(ctx context.Context, dir string) (*layout, error) {
 	if err != nil {
 		return nil, local(err)
 	}
-	l.madeDir = errors.Is(statErr, fs.ErrNotExist)
+	l.madeDirs = made
 	l.lockFlags = os.O_CREATE
 	if err := l.create(ctx); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("create %s: %w", dir, local(err))
 	}
 	return l, nil
+}
+
+// missingDirs are dir and those above it that are not there, the deepest first.
+func missingDirs(dir string) (missing []string) {
+	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
+		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+			return missing
+		}
+		missing = append(missing, dir)
+	}
 }
 
 func (l *layout) create(ctx context.Context) error {
@@ -103,10 +113,12 @@ func (l *layout) Close() error {
 	}
 	l.made = false
 	err := l.root.Close()
-	if l.madeDir {
-		os.Remove(l.dir) // only if it is empty
-		l.madeDir = false
+	for _, dir := range l.madeDirs {
+		if os.Remove(dir) != nil { // it is not empty
+			break
+		}
 	}
+	l.madeDirs = nil
 	return err
 }
 

@@ -35,6 +35,8 @@
 // Only regular files are read, at most as many bytes as their descriptor says. Documents are at most 4 MiB of strict
 // JSON, and index.json 8 MiB, see [DecodeStrict]; digests are SHA-256, and are checked before they become a path.
 //
+// A layout may lack blobs, as the specification has it: Copy takes such a one where the destination has them already.
+//
 // One possibility would be oras-go's content/oci, but it believes any file that has a blob's name, syncs nothing,
 // rewrites index.json in place, loses tags when two processes write, and cannot be opened once a manifest is cut.
 // go-containerregistry's layout package does not check digests.
