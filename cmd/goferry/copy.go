@@ -73,7 +73,7 @@ func copyBundle(c *cli.Context) error {
 		err = believe(j.places[0]).Accept(verified.digest, verified.signatures)
 	}
 	if err != nil {
-		return j.explain(err)
+		return j.explain(j.nameMissing(err))
 	}
 	j.show.close()
 	if c.String("format") == "json" {
