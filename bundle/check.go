@@ -19,8 +19,9 @@ type Report struct {
 	Platforms  []string      `json:"platforms"`
 	Blobs      int           `json:"blobs"` // each counted once
 	Bytes      int64         `json:"bytes"`
-	Modules    int           `json:"modules"`    // whose zip has the "h1:" sum that the bundle says
-	Toolchains int           `json:"toolchains"` // likewise
+	Modules    int           `json:"modules"`              // whose zip has the "h1:" sum that the bundle says
+	Toolchains int           `json:"toolchains"`           // likewise
+	Remembered int           `json:"remembered,omitempty"` // of both: whose sum was proven before, for a blob with the same digest
 	SumDB      string        `json:"sumdb,omitempty"`
 	TreeHeads  []int64       `json:"treeHeads,omitempty"`  // sizes: of the earlier tree heads of the checksum database, and last of the bundle's own
 	NotInSumDB []string      `json:"notInSumDB,omitempty"` // modules that the checksum database does not cover
@@ -64,9 +65,15 @@ func (v *Verified) Check(ctx context.Context) (*Report, error) {
 			report.Modules++
 		case kindToolchain, kindToolchainZip:
 			report.Toolchains++
+		default:
+			continue
+		}
+		if v.proofs.has(l) {
+			report.Remembered++
 		}
 	}
 	v.start(layers)
+	defer v.proofs.save()
 	if err := c.readAll(ctx, layers); err != nil {
 		return nil, err
 	}

@@ -470,7 +470,7 @@ func FuzzReadModule(f *testing.F) {
 			MediaType: mediaTypeTar, Digest: digest.FromBytes(data), Size: int64(len(data)),
 			Annotations: map[string]string{AnnotationModule: "example.com/m@v1.0.0", AnnotationSum: proven.sum},
 		}
-		v := &Verified{store: bytesStore{data: data}, report: func(Event) {}}
+		v := &Verified{store: bytesStore{data: data}, proofs: openProofs(""), report: func(Event) {}}
 		c, err := v.readModule(t.Context(), desc, nil)
 		if err != nil {
 			return

@@ -213,7 +213,7 @@ func (p *packer) beforeTag(ctx context.Context, index ocispec.Descriptor) error 
 	if p.opts.BeforeTag == nil {
 		return nil
 	}
-	v, err := Verify(ctx, p.dst, index.Digest.String(), VerifyOptions{Progress: p.opts.Progress})
+	v, err := Verify(ctx, p.dst, index.Digest.String(), VerifyOptions{Progress: p.opts.Progress, CacheDir: p.opts.CacheDir})
 	if err != nil {
 		return err
 	}

@@ -220,23 +220,3 @@ func TestPackManyLayersIsArtifact(t *testing.T) {
 		t.Errorf("artifactType = %q, %v", m.ArtifactType, err)
 	}
 }
-
-func TestProofsAreRemembered(t *testing.T) {
-	dir := t.TempDir()
-	p := openProofs(dir)
-	p.put("sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", proof{sum: "h1:a"})
-	p.save()
-	f, err := os.OpenFile(filepath.Join(dir, "proofs"), os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	io.WriteString(f, "sha256:zz h1:b\nnonsense\nsha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b856 x1:b\n")
-	f.Close()
-	p = openProofs(dir)
-	if len(p.known) != 1 {
-		t.Errorf("known = %v, want one", p.known)
-	}
-	if _, ok := openProofs("").get("sha256:x"); ok {
-		t.Error("without a directory something is known")
-	}
-}

@@ -239,7 +239,7 @@ func (p *packer) prove(ctx context.Context, s source, d digest.Digest, open func
 	if s.prove == nil {
 		return proof{}, nil
 	}
-	proven, ok := p.proofs.get(d)
+	proven, ok := p.proofs.get(d, s.name)
 	if !ok {
 		r, err := open(ctx)
 		if err != nil {
@@ -252,7 +252,7 @@ func (p *packer) prove(ctx context.Context, s source, d digest.Digest, open func
 			}
 			return proof{}, err
 		}
-		p.proofs.put(d, proven)
+		p.proofs.put(d, s.name, proven)
 	}
 	w, err := p.want(ctx, s.name)
 	if err != nil {

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,17 +13,23 @@ import (
 )
 
 // proofs remembers what was proven for layers, so that a layer whose bytes are known is
-// hashed but not inflated again. The key is the layer's own digest: it covers every byte that
-// the proof was about.
+// hashed but not inflated again. The key is the layer's own digest, which covers every byte that
+// the proof was about, and the module that it was proven to be: the sum of a toolchain depends on
+// its version, which stands nowhere in the layer.
 //
-// The file has one line a proof, "<layer digest> <sum> [<diffID>]", and is only ever appended
-// to; a line that cannot be read is no proof. Whoever can write to it can make this machine
+// The file has one line a proof, "<layer digest> <path@version> <sum> [<diffID>]", and is only ever
+// appended to; a line that cannot be read is no proof. Whoever can write to it can make this machine
 // believe wrong sums, so it lies in the user's own cache directory.
 type proofs struct {
 	path  string // "" keeps nothing
 	mu    sync.Mutex
-	known map[digest.Digest]proof
+	known map[proofKey]proof
 	fresh strings.Builder
+}
+
+type proofKey struct {
+	layer digest.Digest
+	name  string // "path@version"
 }
 
 type proof struct {
@@ -31,7 +38,7 @@ type proof struct {
 }
 
 func openProofs(cacheDir string) *proofs {
-	p := &proofs{known: make(map[digest.Digest]proof)}
+	p := &proofs{known: make(map[proofKey]proof)}
 	if cacheDir == "" {
 		return p
 	}
@@ -43,33 +50,40 @@ func openProofs(cacheDir string) *proofs {
 	defer f.Close()
 	for s := bufio.NewScanner(f); s.Scan(); {
 		fields := strings.Fields(s.Text())
-		if len(fields) < 2 || len(fields) > 3 || digest.Digest(fields[0]).Validate() != nil || !strings.HasPrefix(fields[1], "h1:") {
+		if len(fields) < 3 || len(fields) > 4 || digest.Digest(fields[0]).Validate() != nil || !strings.HasPrefix(fields[2], "h1:") {
 			continue
 		}
-		proven := proof{sum: fields[1]}
-		if len(fields) == 3 {
-			proven.diffID = digest.Digest(fields[2])
+		proven := proof{sum: fields[2]}
+		if len(fields) == 4 {
+			proven.diffID = digest.Digest(fields[3])
 		}
-		p.known[digest.Digest(fields[0])] = proven
+		p.known[proofKey{digest.Digest(fields[0]), fields[1]}] = proven
 	}
 	return p
 }
 
-func (p *proofs) get(layer digest.Digest) (proof, bool) {
+func (p *proofs) get(layer digest.Digest, name string) (proof, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	proven, ok := p.known[layer]
+	proven, ok := p.known[proofKey{layer, name}]
 	return proven, ok
 }
 
-func (p *proofs) put(layer digest.Digest, proven proof) {
+// has says whether a layer was proven to be what its descriptor says.
+func (p *proofs) has(l proofLayer) bool {
+	proven, ok := p.get(l.desc.Digest, l.desc.Annotations[AnnotationModule])
+	return ok && proven.sum == l.desc.Annotations[AnnotationSum] && (l.diffID == "" || l.diffID == cmp.Or(proven.diffID, l.desc.Digest))
+}
+
+func (p *proofs) put(layer digest.Digest, name string, proven proof) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.known[layer]; ok {
+	key := proofKey{layer, name}
+	if _, ok := p.known[key]; ok {
 		return
 	}
-	p.known[layer] = proven
-	fmt.Fprintf(&p.fresh, "%s %s %s\n", layer, proven.sum, proven.diffID)
+	p.known[key] = proven
+	fmt.Fprintf(&p.fresh, "%s %s %s %s\n", layer, name, proven.sum, proven.diffID)
 }
 
 // save appends what was learned, in one write. It is a cache: failure costs time, nothing else.

@@ -18,6 +18,10 @@ type VerifyOptions struct {
 	Platforms []gomod.Platform // none: all of the bundle's
 	Trust     *Trust           // nil: nothing is asked of signatures
 	Progress  func(Event)      // nil: not told
+
+	// CacheDir is where it is remembered what was proven of a layer, here or by [Pack]: one with the same
+	// digest is hashed again, but not inflated. "" is nowhere. Whoever can write there is believed.
+	CacheDir string
 }
 
 // Verified is a bundle whose identity is settled: the index, the manifests and the configs
@@ -33,6 +37,7 @@ type Verified struct {
 	store       oci.Store
 	documents   []document // index, manifests and configs, of all platforms
 	annotations map[string]string
+	proofs      *proofs
 	report      func(Event)
 	stage       string        // of the events
 	held        *atomic.Int64 // bytes of the small files that a run has in memory; nil: not counted
@@ -106,7 +111,7 @@ func Verify(ctx context.Context, s oci.Store, target string, opts VerifyOptions)
 	if err != nil {
 		return nil, err
 	}
-	v.Signatures, v.report = signatures, reporter(opts.Progress)
+	v.Signatures, v.report, v.proofs = signatures, reporter(opts.Progress), openProofs(opts.CacheDir)
 	if len(opts.Platforms) == 0 {
 		return v, nil
 	}
@@ -149,7 +154,7 @@ func openIndex(ctx context.Context, s oci.Store, desc ocispec.Descriptor) (*Veri
 	if err := checkIndex(data, index); err != nil {
 		return nil, fmt.Errorf("%w: index %s: %w", ErrMismatch, desc.Digest, err)
 	}
-	v := &Verified{Index: desc, store: s, documents: []document{{desc, data}}, annotations: index.Annotations}
+	v := &Verified{Index: desc, store: s, proofs: openProofs(""), documents: []document{{desc, data}}, annotations: index.Annotations}
 	documents := desc.Size
 	for _, m := range index.Manifests {
 		p, read, err := openPlatform(ctx, s, m)

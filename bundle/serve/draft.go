@@ -77,7 +77,7 @@ func (p *place) open(ctx context.Context, store *sharedStore, s *Server) ([]entr
 	if err != nil {
 		return nil, err
 	}
-	opts := bundle.VerifyOptions{Trust: p.trust(), Progress: s.opts.Progress}
+	opts := bundle.VerifyOptions{Trust: p.trust(), Progress: s.opts.Progress, CacheDir: s.opts.CacheDir}
 	if opts.Trust != nil {
 		opts.Trust.InUse = p.inUse()
 	}

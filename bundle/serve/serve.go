@@ -82,6 +82,7 @@ type Options struct {
 	Sources  []Source
 	Registry oci.Options        // how to reach registries
 	Progress func(bundle.Event) // of the verification; nil: not told
+	CacheDir string             // as in bundle.VerifyOptions
 	Refresh  time.Duration      // how often a registry is asked whether a tag has moved; 0 is a minute
 
 	TLS       *tls.Config  // nil: plain HTTP

@@ -34,7 +34,7 @@ type proven struct {
 func (j *job) prove(c *cli.Context, src oci.Store, target string, believe believer) (proven, error) {
 	believed := believe(j.places[0])
 	var found proven
-	verified, err := bundle.Verify(c.Context, src, target, bundle.VerifyOptions{Trust: believed, Progress: j.show.event})
+	verified, err := bundle.Verify(c.Context, src, target, bundle.VerifyOptions{Trust: believed, Progress: j.show.event, CacheDir: cacheDir()})
 	switch {
 	case err == nil:
 		_, err = verified.Check(c.Context)

@@ -128,7 +128,7 @@ func (j *job) verifyPlace(ctx context.Context, p place, believe believer, only [
 	if err != nil {
 		return nil, nil, err
 	}
-	verified, err := bundle.Verify(ctx, store, target, bundle.VerifyOptions{Platforms: only, Trust: believe(p), Progress: j.show.event})
+	verified, err := bundle.Verify(ctx, store, target, bundle.VerifyOptions{Platforms: only, Trust: believe(p), Progress: j.show.event, CacheDir: cacheDir()})
 	if err != nil {
 		store.Close()
 		return nil, nil, j.explain(err)

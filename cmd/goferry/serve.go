@@ -80,7 +80,7 @@ func serveBundles(c *cli.Context) error {
 
 // serveFrom sets what the job knows of a server: where the bundles are, and who hears what becomes of them.
 func (j *job) serveFrom(opts *serve.Options, names []string, believe believer) {
-	opts.Registry, opts.Progress = j.registry, j.show.event
+	opts.Registry, opts.Progress, opts.CacheDir = j.registry, j.show.event, cacheDir()
 	opts.Renewed = func(bundles []string) { tell(j.show, "", "serving now "+strings.Join(bundles, ", ")) }
 	opts.Failed = func(err error) { report(j.show, j.explain(err)) }
 	for i, p := range j.places {

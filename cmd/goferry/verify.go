@@ -102,9 +102,17 @@ func printReport(c *cli.Context, r *bundle.Report, well bool) error {
 	if !well {
 		return nil
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s, %d modules, %d toolchains: all as they have to be\n%s",
-		r.Digest, r.Blobs, size(r.Bytes), r.Modules, r.Toolchains, provenBy(r))
+	_, err := fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s, %d modules, %d toolchains: all as they have to be\n%s%s",
+		r.Digest, r.Blobs, size(r.Bytes), r.Modules, r.Toolchains, rememberedLine(r.Remembered), provenBy(r))
 	return err
+}
+
+// rememberedLine says how many sums were not computed again.
+func rememberedLine(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("sums proven before on this machine, for the same bytes: %d\n", n)
 }
 
 // provenBy says what the sums of a bundle were held against, and what was not proven.
