@@ -57,7 +57,8 @@
 // Pack recomputes the "h1:" sum of every zip and go.mod file and compares it with go.sum
 // and with the checksum database before the layer is referred to by anything. What has been
 // proven for a layer is remembered under the layer's digest, which covers the zip, the go.mod
-// file and the .info file together; so packing again inflates nothing.
+// file and the .info file together; so packing again inflates nothing, and who reads a bundle on
+// the same machine only hashes what was proven there before, by whatever command.
 //
 // Only [Verify] makes a [Verified], and only a Verified can be checked or unpacked. Verify
 // settles what the bundle is, from its documents; [Verified.Check] and [Unpack] read the blobs,
