@@ -122,11 +122,16 @@ func checkPlain(f io.ReadSeeker) error {
 	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
 		return err
 	}
-	if n >= 2 && magic[0] == 0x1f && magic[1] == 0x8b || bytes.Equal(magic[:], []byte{0x28, 0xb5, 0x2f, 0xfd}) {
+	if isCompressed(magic[:n]) {
 		return mark(ErrNotLayout, fmt.Errorf("the archive is compressed; decompress it first, it is read in place"))
 	}
 	_, err = f.Seek(0, io.SeekStart)
 	return err
+}
+
+// isCompressed knows gzip and zstd by how they begin.
+func isCompressed(magic []byte) bool {
+	return bytes.HasPrefix(magic, []byte{0x1f, 0x8b}) || bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd})
 }
 
 func isLayoutName(name string) bool {
@@ -254,25 +259,24 @@ func (a *archive) Predecessors(ctx context.Context, desc ocispec.Descriptor) ([]
 }
 
 func (a *archive) Tags(context.Context) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for _, tag := range a.index.names() {
-			if !yield(tag, nil) {
-				return
-			}
-		}
-	}
+	return a.index.tags()
+}
+
+// errReadOnly is what an archive says to who would change it.
+func errReadOnly(place string) error {
+	return fmt.Errorf("%s: an archive is not changed: %w", place, errors.ErrUnsupported)
 }
 
 func (a *archive) Push(ctx context.Context, desc ocispec.Descriptor, r io.Reader) error {
 	if a.writer == nil {
-		return fmt.Errorf("%s: an archive is not changed: %w", a.path, errors.ErrUnsupported)
+		return errReadOnly(a.path)
 	}
 	return a.writer.push(ctx, a, desc, r)
 }
 
 func (a *archive) Tag(ctx context.Context, desc ocispec.Descriptor, target string) error {
 	if a.writer == nil {
-		return fmt.Errorf("%s: an archive is not changed: %w", a.path, errors.ErrUnsupported)
+		return errReadOnly(a.path)
 	}
 	return a.writer.tag(a, desc, target)
 }

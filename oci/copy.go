@@ -82,6 +82,11 @@ func (c *copier) copyAll(ctx context.Context, blobs []Blob, g *Graph, root ocisp
 	if err := c.findLacking(ctx); err != nil {
 		return err
 	}
+	if s, ok := c.dst.(*stream); ok {
+		if err := s.begin(ctx, g, root, cmp.Or(tag, string(root.Digest))); err != nil {
+			return err
+		}
+	}
 	if err := c.copyBlobs(ctx, blobs); err != nil {
 		return err
 	}
@@ -146,7 +151,8 @@ type copier struct {
 }
 
 func (c *copier) concurrency() int {
-	if _, ok := c.dst.(*archive); ok {
+	switch c.dst.(type) {
+	case *archive, *stream:
 		return 1
 	}
 	return cmp.Or(c.opts.Concurrency, concurrency)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -96,6 +97,17 @@ func (ix *index) names() []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(set))
+}
+
+// tags are the names as a [Store] gives them.
+func (ix *index) tags() iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for _, tag := range ix.names() {
+			if !yield(tag, nil) {
+				return
+			}
+		}
+	}
 }
 
 // lookup finds a tag or a digest. The descriptor is the bare one, without what the entry adds.

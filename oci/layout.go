@@ -293,10 +293,6 @@ func (l *layout) Tags(context.Context) iter.Seq2[string, error] {
 			yield("", fmt.Errorf("%s: %w", l.dir, err))
 			return
 		}
-		for _, tag := range ix.names() {
-			if !yield(tag, nil) {
-				return
-			}
-		}
+		ix.tags()(yield)
 	}
 }

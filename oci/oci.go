@@ -49,6 +49,10 @@
 // bytes; Copy pushes into an archive in an order that content alone decides. Compressed archives are refused: to read
 // them in place is not possible, and their blobs are compressed already.
 //
+// What goes through a pipe can be written once and read once, see [CreateStream] and [CopyStream]. Such an archive
+// begins with oci-layout, index.json and all documents, so that who reads it knows which blobs are needed; it is read
+// in any order. One that was cut lacks blobs that its documents name, and is never taken for whole.
+//
 // # Registries
 //
 // oras-go speaks with registries; this package gives it the transport: HTTPS unless plain HTTP is asked for, with no

@@ -31,6 +31,13 @@ type Reference struct {
 	Digest digest.Digest // "" if none is named; it goes before Tag
 }
 
+// streamPath is the path of an archive that is no file.
+const streamPath = "-"
+
+// IsStream reports whether r is an archive that comes or goes as one stream: [CopyStream] reads it, [CreateStream]
+// writes it, and [Open] and [Create] do not know it.
+func (r Reference) IsStream() bool { return r.Transport == TransportArchive && r.Path == streamPath }
+
 var tagPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 
 // ParseReference reads
@@ -39,6 +46,7 @@ var tagPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 //	oci-archive:FILE[:TAG][@DIGEST]
 //	docker://HOST/REPOSITORY[:TAG][@DIGEST]
 //
+// The FILE "-" is standard input or output, and "-" alone is short for oci-archive:-.
 // Without a prefix, what begins with "." or "/" (or a Windows drive) is a layout, and what begins with
 // a host (it has a dot or a port, or is localhost) is a registry. Nothing is ever completed to a public
 // registry, and no tag is assumed. Errors are [ErrUsage].
@@ -59,6 +67,9 @@ func parseReference(s string) (Reference, error) {
 	}
 	if rest, ok := strings.CutPrefix(s, "oci:"); ok {
 		return parsePath(TransportLayout, rest)
+	}
+	if s == streamPath {
+		return Reference{Transport: TransportArchive, Path: s}, nil
 	}
 	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "/") || strings.HasPrefix(s, `\`) || hasDrive(s) {
 		return parsePath(TransportLayout, s)

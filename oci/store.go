@@ -79,6 +79,9 @@ type Options struct {
 // Open opens what is there. It creates nothing: a directory or file that is not a layout is [ErrNotLayout],
 // one that is not there is [ErrNotFound]. A registry is not asked before the first use.
 func Open(ctx context.Context, ref Reference, opts Options) (Store, error) {
+	if ref.IsStream() {
+		return nil, mark(ErrUsage, fmt.Errorf("open %q: standard input can be read once, and only be copied", ref.Path))
+	}
 	switch ref.Transport {
 	case TransportLayout:
 		return opened(openLayout(ref.Path))
@@ -93,6 +96,9 @@ func Open(ctx context.Context, ref Reference, opts Options) (Store, error) {
 // Create opens a layout or a registry for writing and makes a layout where there is none, in an empty or new directory.
 // An archive is always written anew: it gets its name when it is closed, in place of an older one.
 func Create(ctx context.Context, ref Reference, opts Options) (Store, error) {
+	if ref.IsStream() {
+		return nil, mark(ErrUsage, fmt.Errorf("create %q: only a copy can be written to standard output", ref.Path))
+	}
 	switch ref.Transport {
 	case TransportLayout:
 		return opened(createLayout(ctx, ref.Path))
