@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync/atomic"
 
@@ -23,9 +22,10 @@ func copyCommand() *cli.Command {
 		Description: "goferry push oci:bundle harbor.corp/go/app:v3\n" +
 			"goferry pull --verify --key release.pub harbor.corp/go/app:v3 oci-archive:app.tar\n\n" +
 			"SRC and DST are a directory (oci:DIR[:TAG]), a file (oci-archive:FILE[:TAG]) or a registry\n" +
-			"(HOST/REPO[:TAG][@DIGEST]). Blobs that are at DST already are not sent again. The digest of\n" +
-			"the bundle is printed. With --verify SRC is first verified, all of it, as \"goferry verify\" does,\n" +
-			"and nothing is written to DST before that. The flags for registries apply to SRC and DST; --username to one only.",
+			"(HOST/REPO[:TAG][@DIGEST]); - or oci-archive:-[:TAG] is an archive on standard input or output.\n" +
+			"Blobs that are at DST already are not sent again. The digest of the bundle is printed.\n" +
+			"With --verify SRC is first verified, all of it, as \"goferry verify\" does, and nothing is\n" +
+			"written to DST before that. The flags for registries apply to SRC and DST; --username to one only.",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.BoolFlag{Name: "verify", Usage: "copy only what is signed, and whole"},
 			&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 6, Usage: "copy `N` blobs at once"},
@@ -51,42 +51,50 @@ func copyBundle(c *cli.Context) error {
 	if err := checkDestination(j.places[1]); err != nil {
 		return err
 	}
+	if err := checkStreams(c, j.places[0], j.places[1]); err != nil {
+		return err
+	}
 	believe, err := copyTrust(c, j)
 	if err != nil {
 		return err
 	}
+	var count copyCount
+	desc, err := j.copyTrusted(c, believe, &count)
+	if err != nil {
+		return j.explain(j.nameMissing(err))
+	}
+	j.show.close()
+	return j.printCopied(c, desc, &count)
+}
+
+// copyTrusted copies from the job's first place to its last, with --verify only what believe believes.
+func (j *job) copyTrusted(c *cli.Context, believe believer, count *copyCount) (ocispec.Descriptor, error) {
+	if j.places[0].IsStream() {
+		return j.copyStdin(c, count.options(c.Int("jobs"), j.show))
+	}
 	src, target, err := j.open(c.Context)
 	if err != nil {
-		return err
+		return ocispec.Descriptor{}, err
 	}
 	defer src.Close()
 	var verified proven
 	if c.Bool("verify") {
 		if verified, err = j.prove(c, src, target, believe); err != nil {
-			return j.explain(err)
+			return ocispec.Descriptor{}, err
 		}
 		target = verified.digest.String() // the tag may move meanwhile
 	}
-	var count copyCount
-	desc, err := j.copy(c, src, target, &count)
+	desc, err := j.copy(c, src, target, count)
 	if err == nil {
 		err = believe(j.places[0]).Accept(verified.digest, verified.signatures)
 	}
-	if err != nil {
-		return j.explain(j.nameMissing(err))
-	}
-	j.show.close()
-	if c.String("format") == "json" {
-		return printJSON(c, count.result(desc))
-	}
-	_, err = fmt.Fprintln(c.App.Writer, desc.Digest)
-	return err
+	return desc, err
 }
 
 // copy copies target to the job's last place.
 func (j *job) copy(c *cli.Context, src oci.Store, target string, count *copyCount) (ocispec.Descriptor, error) {
 	j.announce(c.Context, src, target)
-	dst, tag, err := j.create(c.Context)
+	dst, tag, err := j.createFor(c)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}

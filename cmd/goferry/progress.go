@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/goferry/goferry/bundle"
 )
@@ -38,7 +37,7 @@ func newDisplay(c *cli.Context) (display, error) {
 	}
 	if mode == "auto" {
 		mode = "off"
-		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
+		if isTerminal(w) && os.Getenv("TERM") != "dumb" {
 			mode = "terminal"
 		}
 	}
