@@ -21,10 +21,12 @@ type ArtifactReport struct {
 	Blobs      int           `json:"blobs"` // each counted once
 	Bytes      int64         `json:"bytes"`
 	Signatures []Signature   `json:"signatures"`
+	Problems   []Problem     `json:"problems,omitempty"`
 }
 
 // VerifyArtifact proves of something that need not be a bundle who signed it, and that every blob below it is whole.
 // That is more than "cosign verify" does, and less than [Verify] and [Verified.Check]: nothing is known of its content.
+// It goes on after a problem; the error joins them all, and there is a report then, too.
 // A manifest of a bundle in place of the bundle is [ErrMismatch], unless target is its digest.
 func VerifyArtifact(ctx context.Context, s oci.Store, target string, trust *Trust, progress func(Event)) (*ArtifactReport, error) {
 	desc, err := s.Resolve(ctx, target)
@@ -48,10 +50,11 @@ func VerifyArtifact(ctx context.Context, s oci.Store, target string, trust *Trus
 	checked, err := oci.Check(ctx, s, desc, oci.CopyOptions{
 		OnBytes: func(n int64) { report(Event{Stage: "verify", Bytes: n}) },
 	})
-	if err != nil {
+	if err != nil && len(checked.Damaged) == 0 {
 		return nil, named("content of", desc.Digest, err)
 	}
-	return &ArtifactReport{desc.Digest, desc.MediaType, checked.Blobs, checked.Bytes, signatures}, nil
+	bad := problems(checked.Damaged)
+	return &ArtifactReport{desc.Digest, desc.MediaType, checked.Blobs, checked.Bytes, signatures, bad}, joinProblems(bad)
 }
 
 // notBundle is [ErrNotBundle] for a document of another kind.

@@ -3,7 +3,6 @@ package bundle
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -11,13 +10,15 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/goferry/goferry/oci"
 )
 
 // A Report says what Check proved.
 type Report struct {
-	Digest     digest.Digest `json:"digest"` // of the index
-	Platforms  []string      `json:"platforms"`
-	Blobs      int           `json:"blobs"` // each counted once
+	Digest     digest.Digest `json:"digest"`    // of the index
+	Platforms  []string      `json:"platforms"` // null where the documents do not tell
+	Blobs      int           `json:"blobs"`     // each counted once
 	Bytes      int64         `json:"bytes"`
 	Modules    int           `json:"modules"`              // whose zip has the "h1:" sum that the bundle says
 	Toolchains int           `json:"toolchains"`           // likewise
@@ -82,11 +83,7 @@ func (v *Verified) Check(ctx context.Context) (*Report, error) {
 	}
 	slices.SortFunc(c.problems, func(a, b Problem) int { return cmp.Compare(a.Name, b.Name) })
 	report.Problems = c.problems
-	var errs []error
-	for _, p := range c.problems {
-		errs = append(errs, fmt.Errorf("%s: %w", p.Name, p.Err))
-	}
-	return report, errors.Join(errs...)
+	return report, joinProblems(c.problems)
 }
 
 // layers returns the layers of all platforms, each once, the largest first.
@@ -132,6 +129,9 @@ func (c *checker) readAll(ctx context.Context, layers []proofLayer) error {
 func (c *checker) problem(ctx context.Context, name string, d digest.Digest, err error) error {
 	if err == nil {
 		return nil
+	}
+	if oci.Unreadable(err) {
+		err = fmt.Errorf("%w: %w", ErrMismatch, err)
 	}
 	if ctx.Err() != nil || !isProblem(err) {
 		return fmt.Errorf("verify %s: %w", name, err)

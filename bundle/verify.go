@@ -101,14 +101,17 @@ func Verify(ctx context.Context, s oci.Store, target string, opts VerifyOptions)
 	if err != nil {
 		return nil, err
 	}
+	return verify(ctx, s, desc, target, opts)
+}
+
+func verify(ctx context.Context, s oci.Store, desc ocispec.Descriptor, target string, opts VerifyOptions) (v *Verified, err error) {
 	var signatures []Signature
 	if opts.Trust != nil {
 		if signatures, err = opts.Trust.check(ctx, s, desc, target); err != nil {
 			return nil, err
 		}
 	}
-	v, err := openIndex(ctx, s, desc)
-	if err != nil {
+	if v, err = openIndex(ctx, s, desc); err != nil {
 		return nil, err
 	}
 	v.Signatures, v.report, v.proofs = signatures, reporter(opts.Progress), openProofs(opts.CacheDir)

@@ -72,3 +72,8 @@ func local(err error) error {
 func NoSpace(err error) bool {
 	return errors.Is(err, ErrNoSpace) || slices.ContainsFunc(diskFull, func(full error) bool { return errors.Is(err, full) })
 }
+
+// Unreadable reports whether err is a disk's that cannot give back what it has been given: a bad sector.
+func Unreadable(err error) bool {
+	return slices.ContainsFunc(badSector, func(bad error) bool { return errors.Is(err, bad) })
+}

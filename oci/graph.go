@@ -52,18 +52,16 @@ func Walk(ctx context.Context, src Store, root ocispec.Descriptor) (*Graph, erro
 	return &w.Graph, w.walk(ctx, root)
 }
 
-// walkDown is Walk without what refers to root, or to a part of it.
-func walkDown(ctx context.Context, src Store, root ocispec.Descriptor) (*Graph, error) {
-	w := &walker{src: src, sizes: map[digest.Digest]int64{}}
-	return &w.Graph, w.walk(ctx, root)
-}
-
 type walker struct {
 	Graph
 	src   Store
 	up    bool                    // referrers too
 	sizes map[digest.Digest]int64 // of all that was seen
 	bytes int64                   // of documents
+
+	// instead says what is done about a document that cannot be read: with its bytes from elsewhere, or without it if
+	// they are nil. Nil: the error ends the walk.
+	instead func(ocispec.Descriptor, error) ([]byte, error)
 }
 
 func (w *walker) walk(ctx context.Context, root ocispec.Descriptor) error {
@@ -94,6 +92,11 @@ func (w *walker) visit(ctx context.Context, desc ocispec.Descriptor, depth int, 
 		return malformed("%s: nested deeper than %d", desc.Digest, maxGraphDepth)
 	}
 	data, err := fetchBytes(ctx, w.src, desc)
+	if err != nil && w.instead != nil {
+		if data, err = w.instead(desc, err); data == nil && err == nil {
+			return nil
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("manifest %s: %w", desc.Digest, err)
 	}

@@ -11,3 +11,5 @@ const openFlags = syscall.O_NONBLOCK
 const syncFlags = syscall.O_RDONLY | syscall.O_NONBLOCK
 
 var diskFull = []error{syscall.ENOSPC, syscall.EDQUOT}
+
+var badSector = []error{syscall.EIO}

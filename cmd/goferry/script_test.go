@@ -1,14 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,8 +14,6 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/mod/sumdb"
-
-	"github.com/goferry/goferry/bundle"
 )
 
 func TestMain(m *testing.M) {
@@ -35,8 +31,10 @@ func TestMain(m *testing.M) {
 //	stalled                       wait until the registry holds up an upload of the command in the background
 //	running                       remember the command in the background for exited
 //	exited CODE                   what that command exited with, after wait
-//	flipblob LAYOUT MODULE        change the byte in the middle of the module's layer
-//	rmblob LAYOUT MODULE          remove the module's layer
+//	flipblob LAYOUT BLOB          change the byte in the middle of a blob, see damage_test.go
+//	cutblob LAYOUT BLOB           cut its last byte off
+//	rmblob LAYOUT BLOB            remove it
+//	age DIR                       let all files below it be two days old
 //	forgetag LAYOUT TAG JSON      replace the tag in index.json, where only JSON's rules are kept
 //	empty DIR                     there must be nothing in it
 //	events [FILE]                 each line of standard error has to be an event, see events.go; the last is the end
@@ -67,7 +65,9 @@ func TestScript(t *testing.T) {
 			"running":     running,
 			"exited":      exited,
 			"flipblob":    flipBlob,
+			"cutblob":     cutBlob,
 			"rmblob":      removeBlob,
+			"age":         age,
 			"forgetag":    forgeTag,
 			"empty":       empty,
 			"events":      checkEvents,
@@ -170,37 +170,9 @@ func exited(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func flipBlob(ts *testscript.TestScript, neg bool, args []string) {
-	name := blobFile(ts, args)
-	data, err := os.ReadFile(name)
-	ts.Check(err)
-	data[len(data)/2] ^= 1
-	ts.Check(os.Chmod(name, 0o644))
-	ts.Check(os.WriteFile(name, data, 0o644))
-}
-
-func removeBlob(ts *testscript.TestScript, neg bool, args []string) {
-	ts.Check(os.Remove(blobFile(ts, args)))
-}
-
 func forgeTag(ts *testscript.TestScript, neg bool, args []string) {
 	name := ts.MkAbs(filepath.Join(args[0], "index.json"))
 	ts.Check(os.WriteFile(name, []byte(strings.ReplaceAll(ts.ReadFile(name), `"`+args[1]+`"`, `"`+args[2]+`"`)), 0o644))
-}
-
-// blobFile returns the file of the layer of a module, by what goferry says of the layout.
-func blobFile(ts *testscript.TestScript, args []string) string {
-	layout, module := args[0], args[1]
-	ts.Check(ts.Exec("goferry", "inspect", "--format", "json", "oci:"+layout))
-	var info bundle.Info
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &info))
-	for _, l := range slices.Concat(info.Modules, info.Toolchains) {
-		if l.Module == module {
-			return ts.MkAbs(filepath.Join(layout, "blobs", "sha256", l.Digest.Encoded()))
-		}
-	}
-	ts.Fatalf("%s has no layer of %s", layout, module)
-	return ""
 }
 
 func empty(ts *testscript.TestScript, neg bool, args []string) {

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/goferry/goferry/bundle"
+	"github.com/goferry/goferry/oci"
 )
 
 func verifyCommand() *cli.Command {
@@ -51,18 +52,18 @@ func verify(c *cli.Context) error {
 		return err
 	}
 	believed := believe(j.places[0])
-	verified, store, err := j.verify(c.Context, believe, only)
-	if errors.Is(err, bundle.ErrNotBundle) && asked && only == nil {
-		return j.verifyArtifact(c, believed)
-	}
+	store, target, err := j.open(c.Context)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	report, err := verified.Check(c.Context)
+	report, err := bundle.Examine(c.Context, store, target, bundle.VerifyOptions{Platforms: only, Trust: believed, Progress: j.show.event})
+	if errors.Is(err, bundle.ErrNotBundle) && asked && only == nil {
+		return j.verifyArtifact(c, store, target, believed)
+	}
 	j.show.close()
 	if err == nil {
-		err = believed.Accept(verified.Index.Digest, verified.Signatures)
+		err = believed.Accept(report.Digest, report.Signatures)
 	}
 	if report != nil {
 		err = errors.Join(err, printReport(c, report, err == nil))
@@ -71,22 +72,17 @@ func verify(c *cli.Context) error {
 }
 
 // verifyArtifact verifies what is signed, and is not a bundle.
-func (j *job) verifyArtifact(c *cli.Context, believed *bundle.Trust) error {
-	store, target, err := j.open(c.Context)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
+func (j *job) verifyArtifact(c *cli.Context, store oci.Store, target string, believed *bundle.Trust) error {
 	r, err := bundle.VerifyArtifact(c.Context, store, target, believed, j.show.event)
 	j.show.close()
 	if err == nil {
 		err = believed.Accept(r.Digest, r.Signatures)
 	}
-	if err != nil {
-		return j.explain(err)
+	if r != nil && c.String("format") == "json" {
+		err = errors.Join(err, printJSON(c, r))
 	}
-	if c.String("format") == "json" {
-		return printJSON(c, r)
+	if err != nil || c.String("format") == "json" {
+		return j.explain(err)
 	}
 	_, err = fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s: all as their digests say\nnot a goferry bundle: nothing else was checked\n%s",
 		r.Digest, r.Blobs, size(r.Bytes), signedBy(r.Signatures))
