@@ -32,6 +32,9 @@
 //     rest is asked for. It waits for a week.
 //   - Only reading writes nothing, so read-only media work.
 //
+// [Check] goes on after what is damaged, and tells of all of it. [Repair] fetches just that from other stores. An archive
+// cannot be repaired in its place, and a registry keeps the blob that it has, whatever is sent.
+//
 // Only regular files are read, at most as many bytes as their descriptor says. Documents are at most 4 MiB of strict
 // JSON, and index.json 8 MiB, see [DecodeStrict]; digests are SHA-256, and are checked before they become a path.
 //

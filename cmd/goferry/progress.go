@@ -109,7 +109,7 @@ func (s *stage) String() string {
 	switch s.Name {
 	case "sign":
 		text += " manifests"
-	case "copy":
+	case "copy", "repair":
 		text += " blobs"
 	case "push":
 		text += " layers"

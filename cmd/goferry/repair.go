@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/goferry/goferry/bundle"
+	"github.com/goferry/goferry/oci"
+)
+
+func repairCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "repair",
+		Usage:     "fetch again exactly what is damaged or missing",
+		ArgsUsage: "LAYOUT",
+		Description: "goferry repair --from harbor.corp/go/app:v3 oci:/media/stick\n" +
+			"goferry repair --from oci:/media/stick2 --from oci-archive:app.tar --dry-run oci:bundle\n\n" +
+			"Every blob that the layout's index.json leads to is read, of all its tags and signatures. What is\n" +
+			"not there or not right comes from the first of the sources that has it whole; they may be damaged\n" +
+			"themselves, and nothing else is read of them. Exits with 0 only if all is whole then, with 6 if\n" +
+			"something is whole nowhere. That makes the bytes right for the digests that the layout names;\n" +
+			"who made it is for \"goferry verify --key\" to say.",
+		Flags: slices.Concat([]cli.Flag{
+			&cli.StringSliceFlag{Name: "from", Usage: "take it from `REF`: a layout, an archive or a registry; may be repeated"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "say what is damaged, and whether it is there, and write nothing"},
+			formatFlag(), progressFlag(), quietFlag(),
+		}, registryFlags()),
+		Action: repair,
+	}
+}
+
+func repair(c *cli.Context) error {
+	args, err := arguments(c, "LAYOUT")
+	if err != nil {
+		return err
+	}
+	from := c.StringSlice("from")
+	if len(from) == 0 && !c.Bool("dry-run") {
+		return withHint(usagef("repair: nothing says where whole blobs are"), "goferry repair --from REF %s; or see what is damaged with --dry-run", args[0])
+	}
+	j, err := begin(c, append(args, from...)...)
+	if err != nil {
+		return err
+	}
+	defer j.show.close()
+	if err := checkRepairable(j.places[0]); err != nil {
+		return err
+	}
+	dst, err := j.openDamaged(c.Context)
+	if err != nil {
+		return err
+	}
+	defer dst.Close()
+	var sources []oci.Store
+	for _, p := range j.places[1:] {
+		s, err := oci.Open(c.Context, p.Reference, j.registry)
+		if err != nil {
+			return j.explain(fmt.Errorf("--from %s: %w", p.text, err))
+		}
+		defer s.Close()
+		sources = append(sources, s)
+	}
+	repaired, err := bundle.Repair(c.Context, dst, sources, c.Bool("dry-run"), j.show.event)
+	j.show.close()
+	if errors.Is(err, bundle.ErrIncomplete) {
+		err = withHint(err, "name another place that may have it with --from; what was found is mended already, unless --dry-run was given")
+	}
+	return j.explain(errors.Join(err, printRepaired(c, j.places[0], repaired, err == nil)))
+}
+
+// checkRepairable refuses what cannot be mended in its place.
+func checkRepairable(p place) error {
+	switch {
+	case p.Host != "":
+		return withHint(usagef("repair %s: a registry keeps a blob that it has, whatever is sent to it", p.text),
+			"\"goferry copy SRC %s\" sends what it does not have; what it has and is damaged, its owner has to delete before", p.text)
+	case p.Transport == oci.TransportArchive:
+		return withHint(usagef("repair %s: an archive is written as a whole", p.text), "write it again with \"goferry copy SRC %s\"", p.text)
+	case p.Digest != "":
+		return withHint(usagef("repair %s: a layout is repaired as a whole", p.text), "goferry repair oci:%s", p.Path)
+	}
+	return nil
+}
+
+// openDamaged opens the layout that is to be repaired.
+func (j *job) openDamaged(ctx context.Context) (oci.Store, error) {
+	p := j.places[0]
+	dst, err := oci.Open(ctx, p.Reference, j.registry)
+	switch {
+	case errors.Is(err, oci.ErrDigest):
+		return nil, withHint(err, "no digest tells what index.json has to be: write {\"schemaVersion\":2,\"manifests\":[]} into it and copy each bundle there again; blobs that are whole are not sent again")
+	case err != nil:
+		return nil, j.explain(err)
+	}
+	if p.Tag != "" {
+		if _, err := dst.Resolve(ctx, p.Tag); err != nil {
+			dst.Close()
+			return nil, j.explain(err)
+		}
+	}
+	return dst, nil
+}
+
+// printRepaired prints JSON whatever was found. The text of what is lost is the error.
+func printRepaired(c *cli.Context, p place, r *bundle.Repaired, whole bool) error {
+	if c.String("format") == "json" {
+		return printJSON(c, r)
+	}
+	done := "mended"
+	if c.Bool("dry-run") {
+		done = "can be mended"
+	}
+	for _, m := range r.Mended {
+		fmt.Fprintf(c.App.Writer, "%s: %s: %s\n", done, printable(m.Name), printable(m.Error))
+	}
+	if !whole {
+		return nil
+	}
+	_, err := fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s: %d %s, %s: all as their digests say\n",
+		p.text, r.Blobs, size(r.Bytes), len(r.Mended), done, size(r.Fetched))
+	return err
+}
