@@ -50,7 +50,7 @@ func Copy(ctx context.Context, src Store, srcTarget string, dst Store, dstTag st
 		return root, err
 	}
 	err = copyGraph(ctx, src, root, g, dst, dstTag, opts)
-	if l, ok := dst.(*layout); ok && (errors.Is(err, ErrNetwork) || ctx.Err() != nil) {
+	if l, ok := dst.(*layout); ok && (errors.Is(err, ErrNetwork) || NoSpace(err) || ctx.Err() != nil) {
 		l.keep = true
 	}
 	return root, err
@@ -159,6 +159,9 @@ func (c *copier) concurrency() int {
 }
 
 func (c *copier) copyBlobs(ctx context.Context, blobs []Blob) error {
+	if err := checkRoom(c.dst, blobs); err != nil {
+		return err
+	}
 	if c.survey.empty {
 		if err := c.probe(ctx, blobs[:min(c.concurrency(), len(blobs))]); err != nil {
 			return err

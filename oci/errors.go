@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"oras.land/oras-go/v2/errdef"
+
+	"github.com/goferry/goferry/oci/space"
 )
 
 // What went wrong, for callers that act on it; use errors.Is.
@@ -68,10 +70,8 @@ func local(err error) error {
 	return err
 }
 
-// NoSpace reports whether err came for want of space: [ErrNoSpace], or what the system says of a full disk.
-func NoSpace(err error) bool {
-	return errors.Is(err, ErrNoSpace) || slices.ContainsFunc(diskFull, func(full error) bool { return errors.Is(err, full) })
-}
+// NoSpace reports whether err came for want of space: [ErrNoSpace], or what package space says of a disk.
+func NoSpace(err error) bool { return errors.Is(err, ErrNoSpace) || space.Full(err) }
 
 // Unreadable reports whether err is a disk's that cannot give back what it has been given: a bad sector.
 func Unreadable(err error) bool {

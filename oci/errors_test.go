@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"testing"
+
+	"github.com/goferry/goferry/oci/space"
 )
 
 func TestLocalErrors(t *testing.T) {
-	full := &fs.PathError{Op: "write", Path: "x", Err: diskFull[0]}
+	full := &space.Error{Path: "x"}
 	for _, tt := range []struct{ err, want error }{
 		{fmt.Errorf("y: %w", full), ErrNoSpace},
 		{fs.ErrNotExist, ErrNotFound},

@@ -31,6 +31,8 @@
 //     anything in it that is not ours. The part of a large blob out of a registry is taken over: it is hashed and the
 //     rest is asked for. It waits for a week.
 //   - Only reading writes nothing, so read-only media work.
+//   - Before blobs are written there is room for all that are missing, as far as the system says (see package space).
+//     Where the disk is full in spite of that what has come stays for the next attempt, as after an interruption.
 //
 // [Check] goes on after what is damaged, and tells of all of it. [Repair] fetches just that from other stores. An archive
 // cannot be repaired in its place, and a registry keeps the blob that it has, whatever is sent.

@@ -10,6 +10,4 @@ const openFlags = syscall.O_NONBLOCK
 // Other tools leave blobs that are read-only, and fsync does not mind.
 const syncFlags = syscall.O_RDONLY | syscall.O_NONBLOCK
 
-var diskFull = []error{syscall.ENOSPC, syscall.EDQUOT}
-
 var badSector = []error{syscall.EIO}

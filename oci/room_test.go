@@ -1,0 +1,88 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/goferry/goferry/oci/space"
+)
+
+// vast is more than any disk of these tests has, and less than the largest file that most file systems can have.
+const vast = 1 << 43
+
+func vastBlob(t *testing.T) Blob {
+	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromString("vast"), Size: vast}
+	return Blob{desc, func(context.Context) (io.ReadCloser, error) {
+		t.Error("a blob was opened for which there is no room")
+		return nil, errors.ErrUnsupported
+	}}
+}
+
+func TestPushWithoutRoom(t *testing.T) {
+	for _, transport := range []Transport{TransportLayout, TransportArchive} {
+		t.Run(string(transport), func(t *testing.T) {
+			dir := t.TempDir()
+			ref := Reference{Transport: transport, Path: filepath.Join(dir, "app")}
+			s := mustDo(Create(t.Context(), ref, Options{}))
+			err := Push(t.Context(), s, []Blob{vastBlob(t)}, CopyOptions{})
+			var full *space.Error
+			if !errors.Is(err, ErrNoSpace) || !errors.As(err, &full) || full.Path != ref.Path || full.Needed < vast {
+				t.Errorf("Push = %v, want no space in %s for %d bytes", err, ref.Path, int64(vast))
+			}
+			if err := CheckRoom(s, 1, vast); !errors.Is(err, ErrNoSpace) {
+				t.Errorf("CheckRoom = %v, want %v", err, ErrNoSpace)
+			}
+			mustClose(t, s)
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("%v is left, %v", left, err)
+			}
+		})
+	}
+}
+
+// What a layout has already takes no room, nor does the part of a blob that it has.
+func TestRoomOfWhatIsThere(t *testing.T) {
+	blob := vastBlob(t)
+	file := func(name string) error {
+		f, err := os.Create(name)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.Truncate(vast), f.Close())
+	}
+	t.Run("blob", func(t *testing.T) {
+		dir := t.TempDir()
+		l := mustCreate(t, dir).(*layout)
+		defer l.Close()
+		if err := file(filepath.Join(dir, blobPath(blob.Descriptor.Digest))); err != nil {
+			t.Skipf("this file system has no files of 8 TiB: %v", err)
+		}
+		if err := errors.Join(checkRoom(l, []Blob{blob}), CheckRoom(l, 1, vast)); err != nil {
+			t.Error(err)
+		}
+		if err := CheckRoom(l, 2, 2*vast); !errors.Is(err, ErrNoSpace) {
+			t.Errorf("CheckRoom for another = %v, want %v", err, ErrNoSpace)
+		}
+	})
+	t.Run("part", func(t *testing.T) {
+		dir := t.TempDir()
+		l := mustCreate(t, dir).(*layout)
+		defer l.Close()
+		st := mustDo(l.staged(t.Context()))
+		name := st.partName(blob.Descriptor.Digest)
+		if err := file(filepath.Join(dir, name)); err != nil {
+			t.Skipf("this file system has no files of 8 TiB: %v", err)
+		}
+		l.parts[blob.Descriptor.Digest] = name
+		if err := checkRoom(l, []Blob{blob}); err != nil {
+			t.Error(err)
+		}
+	})
+}
