@@ -75,6 +75,9 @@ func (p *packer) writeLayers(ctx context.Context, sources []source) ([]layer, er
 	for _, s := range sources {
 		total += s.size
 	}
+	if err := oci.CheckRoom(p.dst, len(sources), total); err != nil {
+		return nil, fmt.Errorf("pack: %w", err)
+	}
 	p.report(Event{Stage: "pack", TotalItems: len(sources), TotalBytes: total})
 	order := make([]int, len(sources))
 	for i := range order {

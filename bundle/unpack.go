@@ -187,6 +187,9 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 		return err
 	}
 	u.choose()
+	if err := u.checkRoom(g, m); err != nil {
+		return err
+	}
 	w := g.common()
 	if err := u.write(ctx, g, w, m); err != nil {
 		return err

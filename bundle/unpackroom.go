@@ -1,0 +1,27 @@
+package bundle
+
+import "github.com/goferry/goferry/oci/space"
+
+// moduleFrame is what a module layer may have beside the bytes of its files: headers, padding, the end.
+const moduleFrame = 8 << 10
+
+// checkRoom fails if the disk cannot take the files that are not linked. A module layer is as large as they are,
+// but for the tar around them. A toolchain is written as its module zip, and as GOROOT unpacked besides, which
+// is larger: by how much only reading would tell.
+func (u *unpacker) checkRoom(g *generation, m *merged) error {
+	var need space.Need
+	for name, l := range u.layers {
+		if _, linked := g.before.Layers[l.desc.Digest]; linked {
+			continue
+		}
+		need.Add(l.desc.Size - moduleFrame)
+		need.Files += 2 // .info and .mod
+		if name == u.goroot {
+			need.Add(l.desc.Size)
+		}
+	}
+	for _, data := range m.sumdb {
+		need.Add(int64(len(data)))
+	}
+	return space.Check(u.tree.dir, need)
+}
