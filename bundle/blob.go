@@ -10,6 +10,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/goferry/goferry/oci/space"
 )
 
 // A blobReader reads one blob from beginning to end and knows whether it was the right one.
@@ -73,7 +75,7 @@ func (b *blobReader) keep() (section, error) {
 	if at, ok := b.rc.(io.ReaderAt); ok {
 		return sectionCloser(at, b.desc.Size, nil), nil
 	}
-	s, err := newSpool()
+	s, err := newSpool(b.desc.Size)
 	if err != nil {
 		return section{}, err
 	}
@@ -84,7 +86,11 @@ func (b *blobReader) keep() (section, error) {
 // A spool is a temporary file that is gone when it is closed.
 type spool struct{ *os.File }
 
-func newSpool() (spool, error) {
+// newSpool makes a temporary file for so many bytes, at least.
+func newSpool(size int64) (spool, error) {
+	if err := space.Check(os.TempDir(), space.Need{Bytes: size, Files: 1, Largest: size}); err != nil {
+		return spool{}, err
+	}
 	f, err := os.CreateTemp("", "goferry-*")
 	if err != nil {
 		return spool{}, err

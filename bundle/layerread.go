@@ -99,7 +99,7 @@ func (v *Verified) readModule(ctx context.Context, desc ocispec.Descriptor, to p
 		if at, ok := b.rc.(io.ReaderAt); ok {
 			zip, w = io.NewSectionReader(at, offset, zipSize), io.Discard
 		} else {
-			s, err := newSpool()
+			s, err := newSpool(zipSize)
 			if err != nil {
 				return c, err
 			}

@@ -48,7 +48,7 @@ func (z *givenBack) open(ctx context.Context) (io.ReadSeekCloser, error) {
 }
 
 func (z *givenBack) make(ctx context.Context) error {
-	f, err := newSpool()
+	f, err := newSpool(z.layer.desc.Size / 2) // stored files are larger in the layer than in the zip
 	if err != nil {
 		return err
 	}

@@ -168,7 +168,7 @@ func (l siteLayer) spool(ctx context.Context, c moduleContent) (io.ReadSeekClose
 		return nil, err
 	}
 	defer b.Close()
-	f, err := newSpool()
+	f, err := newSpool(l.desc.Size)
 	if err != nil {
 		return nil, err
 	}
