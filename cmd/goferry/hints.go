@@ -10,6 +10,7 @@ import (
 	"github.com/goferry/goferry/bundle"
 	"github.com/goferry/goferry/bundle/gomod"
 	"github.com/goferry/goferry/oci"
+	"github.com/goferry/goferry/oci/space"
 )
 
 // hint returns what to type next, or "" where goferry does not know. A hint that was made
@@ -44,6 +45,8 @@ func hint(err error) string {
 		return "if the older one is meant, add --allow-rollback"
 	case errors.Is(err, bundle.ErrHidden):
 		return "leave --signature-format out: goferry takes the form that hides nothing"
+	case space.TooLarge(err):
+		return "write a layout, which has a file for each blob, as in oci:DIR, or another disk"
 	case oci.NoSpace(err):
 		return "make room and run the same command again"
 	case errors.Is(err, bundle.ErrIncomplete):
