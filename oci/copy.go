@@ -23,6 +23,9 @@ type CopyOptions struct {
 	OnCopied    func(desc ocispec.Descriptor) // a blob or manifest is at the destination now
 	OnSkipped   func(desc ocispec.Descriptor) // or was there already
 	OnBytes     func(n int64)                 // bytes read from the source, or done without; what is sent again is not counted again
+
+	// Base is left out of a layout or an archive, which then says so; see [Delta]. nil: the copy is whole.
+	Base *Base
 }
 
 // Copy copies what srcTarget names, with all that it names and all that refers to it or to a part of it: what the
@@ -41,19 +44,37 @@ func Copy(ctx context.Context, src Store, srcTarget string, dst Store, dstTag st
 	if dstTag != "" && !tagPattern.MatchString(dstTag) {
 		return ocispec.Descriptor{}, mark(ErrUsage, fmt.Errorf("malformed tag %q", dstTag))
 	}
-	root, err := src.Resolve(ctx, srcTarget)
+	if _, ok := dst.(*repository); ok && opts.Base != nil {
+		return ocispec.Descriptor{}, mark(ErrUsage, fmt.Errorf("a registry takes no manifest of which blobs are left out"))
+	}
+	root, g, left, err := selectGraph(ctx, src, srcTarget, opts.Base)
 	if err != nil {
 		return root, err
 	}
-	g, err := Walk(ctx, src, root)
-	if err != nil {
-		return root, err
+	entry := root
+	if d := opts.Base.delta(left); d != nil {
+		entry.Annotations = map[string]string{}
+		d.annotate(entry.Annotations)
 	}
-	err = copyGraph(ctx, src, root, g, dst, dstTag, opts)
+	err = copyGraph(ctx, src, entry, g, dst, dstTag, opts)
 	if l, ok := dst.(*layout); ok && (errors.Is(err, ErrNetwork) || NoSpace(err) || ctx.Err() != nil) {
 		l.keep = true
 	}
 	return root, err
+}
+
+// selectGraph is what target names, with all that belongs to it, and what of that the base has.
+func selectGraph(ctx context.Context, src Store, target string, base *Base) (root ocispec.Descriptor, g *Graph, left []ocispec.Descriptor, err error) {
+	if root, err = src.Resolve(ctx, target); err != nil {
+		return root, nil, nil, err
+	}
+	if g, err = Walk(ctx, src, root); err != nil {
+		return root, nil, nil, err
+	}
+	if base != nil {
+		left = base.leave(g)
+	}
+	return root, g, left, nil
 }
 
 // copyGraph copies g. A registry that misses something in the end, which it had by what it said before or lost since,

@@ -20,6 +20,8 @@ type Graph struct {
 	Blobs     []ocispec.Descriptor // each once, with the annotations of who names it first
 	Documents []Node               // each behind what it names, and before what refers to it
 	Tags      []Tagged             // cosign's
+
+	small map[digest.Digest]bool // blobs that are configs, or belong to what refers to something
 }
 
 // Node is a manifest or an index. Its bytes are those of its digest.
@@ -107,10 +109,13 @@ func (w *walker) visit(ctx context.Context, desc ocispec.Descriptor, depth int, 
 	if err != nil {
 		return fmt.Errorf("manifest %s: %w", desc.Digest, err)
 	}
-	for _, child := range doc.children() {
+	for i, child := range doc.children() {
 		if isManifest(child.MediaType) && isIndex(desc.MediaType) {
 			err = w.visit(ctx, child, depth+1, signable)
 		} else {
+			if !signable || i == 0 && doc.Config != nil {
+				w.markSmall(child)
+			}
 			err = w.blob(child)
 		}
 		if err != nil {
@@ -122,6 +127,13 @@ func (w *walker) visit(ctx context.Context, desc ocispec.Descriptor, depth int, 
 		return nil
 	}
 	return w.referrers(ctx, desc, depth, signable)
+}
+
+func (w *walker) markSmall(desc ocispec.Descriptor) {
+	if w.small == nil {
+		w.small = map[digest.Digest]bool{}
+	}
+	w.small[desc.Digest] = true
 }
 
 func (w *walker) blob(desc ocispec.Descriptor) error {

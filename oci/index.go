@@ -194,7 +194,8 @@ func bare(e ocispec.Descriptor) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: e.MediaType, Digest: e.Digest, Size: e.Size, ArtifactType: e.ArtifactType}
 }
 
-// set makes target, a tag or desc's own digest, name desc. Other annotations of the same entry are kept.
+// set makes target, a tag or desc's own digest, name desc. Other annotations of the same entry are kept, but whether it
+// is a delta is what desc says.
 func (ix *index) set(desc ocispec.Descriptor, target string) {
 	if target == string(desc.Digest) {
 		if !slices.ContainsFunc(ix.Manifests, sameDigest(desc)) {
@@ -214,6 +215,7 @@ func (ix *index) set(desc ocispec.Descriptor, target string) {
 		return true
 	})
 	entry.Annotations[ocispec.AnnotationRefName] = target
+	deltaOf(desc.Annotations).annotate(entry.Annotations)
 	if kind := kindOf(desc, target); kind != "" {
 		entry.Annotations[annotationKind] = kind
 	}
