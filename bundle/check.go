@@ -27,6 +27,7 @@ type Report struct {
 	TreeHeads  []int64       `json:"treeHeads,omitempty"`  // sizes: of the earlier tree heads of the checksum database, and last of the bundle's own
 	NotInSumDB []string      `json:"notInSumDB,omitempty"` // modules that the checksum database does not cover
 	Signatures []Signature   `json:"signatures,omitempty"` // none: nobody asked whose the bundle is
+	Delta      *oci.Delta    `json:"delta,omitempty"`      // what is said of blobs that were left out
 	Problems   []Problem     `json:"problems,omitempty"`
 }
 
@@ -55,7 +56,7 @@ func (v *Verified) Check(ctx context.Context) (*Report, error) {
 	v = v.during("verify")
 	c := &checker{v: v, contents: make(map[string]moduleContent)}
 	layers := v.layers()
-	report := &Report{Digest: v.Index.Digest, Platforms: v.platforms(), Blobs: 1 + 2*len(v.Platforms) + len(layers), Bytes: v.Index.Size, Signatures: v.Signatures}
+	report := &Report{Digest: v.Index.Digest, Platforms: v.platforms(), Blobs: 1 + 2*len(v.Platforms) + len(layers), Bytes: v.Index.Size, Signatures: v.Signatures, Delta: v.Delta}
 	for _, p := range v.Platforms {
 		report.Bytes += p.Manifest.Size + p.Config.Size
 	}

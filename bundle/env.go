@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"os"
@@ -33,13 +32,9 @@ func Env(dir string, shell Shell) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", filepath.Join(current, genRecord), err)
 	}
-	data, err := os.ReadFile(filepath.Join(current, genState))
+	s, err := readState(current)
 	if err != nil {
 		return "", err
-	}
-	var s state
-	if err := json.Unmarshal(data, &s); err != nil {
-		return "", fmt.Errorf("%s: %w", filepath.Join(current, genState), err)
 	}
 	return (&tree{dir: filepath.Dir(current)}).env(r, s.Extract, shell)
 }

@@ -23,6 +23,7 @@ type Info struct {
 	Blobs       int               `json:"blobs"`      // all, each counted once
 	Size        int64             `json:"size"`       // of all blobs, each counted once
 	NotInSumDB  []string          `json:"notInSumDB,omitempty"`
+	Delta       *oci.Delta        `json:"delta,omitempty"` // what is said of blobs that were left out
 }
 
 // PlatformInfo is what a bundle has for one platform.
@@ -61,7 +62,7 @@ func Inspect(ctx context.Context, s oci.Store, target string) (*Info, error) {
 
 // Info says what the bundle's documents say, for those of its platforms that were asked for.
 func (v *Verified) Info() *Info {
-	info := &Info{MediaType: v.Index.MediaType, Digest: v.Index.Digest, Annotations: v.annotations}
+	info := &Info{MediaType: v.Index.MediaType, Digest: v.Index.Digest, Annotations: v.annotations, Delta: v.Delta}
 	sizes := map[digest.Digest]int64{v.Index.Digest: v.Index.Size}
 	layers := make(map[digest.Digest]*LayerInfo)
 	var order []*LayerInfo

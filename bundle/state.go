@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -74,14 +75,16 @@ func (g *generation) link(l proofLayer, goroot bool) (bool, error) {
 	return true, nil
 }
 
-// untouched says whether files of the current generation are as they were when they were written. Of one that is no
-// file of a generation it is not: others than goferry may have written the state.
-func (g *generation) untouched(files []stateFile) bool {
+func (g *generation) untouched(files []stateFile) bool { return untouched(g.tree.root, g.old, files) }
+
+// untouched says whether files of a generation are as they were when they were written. Of one that is no file of a
+// generation it is not: others than goferry may have written the state.
+func untouched(root *os.Root, generation string, files []stateFile) bool {
 	for _, f := range files {
 		if !fs.ValidPath(f.Name) {
 			return false
 		}
-		info, err := g.tree.root.Lstat(path.Join(g.old, f.Name))
+		info, err := root.Lstat(path.Join(generation, f.Name))
 		if err != nil || info.Mode() != f.Mode || info.Size() != f.Size || !info.ModTime().Equal(f.ModTime) {
 			return false
 		}

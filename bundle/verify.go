@@ -34,6 +34,9 @@ type Verified struct {
 	// Signatures are those that the Trust believes; nil: none was asked for, and nobody knows who made the bundle.
 	Signatures []Signature
 
+	// Delta is what index.json says of blobs that were left out; nil: nothing of the kind.
+	Delta *oci.Delta
+
 	store       oci.Store
 	documents   []document // index, manifests and configs, of all platforms
 	annotations map[string]string
@@ -114,6 +117,9 @@ func verify(ctx context.Context, s oci.Store, desc ocispec.Descriptor, target st
 	if v, err = openIndex(ctx, s, desc); err != nil {
 		return nil, err
 	}
+	if v.Delta, err = oci.FindDelta(ctx, s, target); err != nil {
+		return nil, err
+	}
 	v.Signatures, v.report, v.proofs = signatures, reporter(opts.Progress), openProofs(opts.CacheDir)
 	if len(opts.Platforms) == 0 {
 		return v, nil
@@ -141,7 +147,11 @@ func open(ctx context.Context, s oci.Store, target string) (*Verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openIndex(ctx, s, desc)
+	v, err := openIndex(ctx, s, desc)
+	if err == nil {
+		v.Delta, err = oci.FindDelta(ctx, s, target)
+	}
+	return v, err
 }
 
 // openIndex reads the documents of a bundle.

@@ -25,7 +25,8 @@ type CopyOptions struct {
 	OnBytes     func(n int64)                 // bytes read from the source, or done without; what is sent again is not counted again
 
 	// Base is left out of a layout or an archive, which then says so; see [Delta]. nil: the copy is whole.
-	Base *Base
+	Base   *Base
+	OnLeft func(desc ocispec.Descriptor) // a blob is left out
 }
 
 // Copy copies what srcTarget names, with all that it names and all that refers to it or to a part of it: what the
@@ -50,6 +51,11 @@ func Copy(ctx context.Context, src Store, srcTarget string, dst Store, dstTag st
 	root, g, left, err := selectGraph(ctx, src, srcTarget, opts.Base)
 	if err != nil {
 		return root, err
+	}
+	if opts.OnLeft != nil {
+		for _, desc := range left {
+			opts.OnLeft(desc)
+		}
 	}
 	entry := root
 	if d := opts.Base.delta(left); d != nil {
