@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -25,9 +26,14 @@ func copyCommand() *cli.Command {
 			"(HOST/REPO[:TAG][@DIGEST]); - or oci-archive:-[:TAG] is an archive on standard input or output.\n" +
 			"Blobs that are at DST already are not sent again. The digest of the bundle is printed.\n" +
 			"With --verify SRC is first verified, all of it, as \"goferry verify\" does, and nothing is\n" +
-			"written to DST before that. The flags for registries apply to SRC and DST; --username to one only.",
+			"written to DST before that. The flags for registries apply to SRC and DST; --username to one only.\n\n" +
+			"With --since DST is a delta: all but the blobs that the other side has, as a receipt of it says (see\n" +
+			"\"goferry help receipt\"), a directory that was unpacked into, or a bundle that went there. Copy the delta\n" +
+			"to where the rest is, or unpack it into such a directory.",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.BoolFlag{Name: "verify", Usage: "copy only what is signed, and whole"},
+			&cli.StringSliceFlag{Name: "since", Usage: "leave out what `RECEIPT|REF|DIR` has; may be repeated"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be sent, and change nothing"},
 			&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 6, Usage: "copy `N` blobs at once"},
 			formatFlag(), progressFlag(), quietFlag(),
 		}, demandFlags(), registryFlags()),
@@ -48,10 +54,12 @@ func copyBundle(c *cli.Context) error {
 		return err
 	}
 	defer j.show.close()
-	if err := checkDestination(j.places[1]); err != nil {
+	since, err := sinceSources(c)
+	if err != nil {
 		return err
 	}
-	if err := checkStreams(c, j.places[0], j.places[1]); err != nil {
+	src, dst := j.places[0], j.places[1]
+	if err := cmp.Or(checkDestination(dst), checkStreams(c, src, dst), checkSince(c, src, dst), checkDryRun(c, src)); err != nil {
 		return err
 	}
 	believe, err := copyTrust(c, j)
@@ -59,10 +67,17 @@ func copyBundle(c *cli.Context) error {
 		return err
 	}
 	var count copyCount
+	if count.base, err = j.base(c.Context, since); err != nil {
+		return err
+	}
+	if c.Bool("dry-run") {
+		return j.explain(j.nameMissing(j.dryRun(c, count.base)))
+	}
 	desc, err := j.copyTrusted(c, believe, &count)
 	if err != nil {
 		return j.explain(j.nameMissing(err))
 	}
+	j.tellDelta(c, &count)
 	j.show.close()
 	return j.printCopied(c, desc, &count)
 }
@@ -114,11 +129,21 @@ func (j *job) announce(ctx context.Context, src oci.Store, target string) {
 }
 
 // copyCount counts what a copy did.
-type copyCount struct{ copied, skipped, bytes atomic.Int64 }
+type copyCount struct {
+	base                   *oci.Base // to be left out
+	copied, skipped, bytes atomic.Int64
+	left, leftBytes        atomic.Int64
+}
 
 func (n *copyCount) options(jobs int, show display) oci.CopyOptions {
 	return oci.CopyOptions{
 		Concurrency: jobs,
+		Base:        n.base,
+		OnLeft: func(desc ocispec.Descriptor) {
+			n.left.Add(1)
+			n.leftBytes.Add(desc.Size)
+			show.event(bundle.Event{Stage: "copy", Item: itemName(desc), Items: 1, Bytes: desc.Size, Skipped: true})
+		},
 		OnCopied: func(desc ocispec.Descriptor) {
 			n.copied.Add(1)
 			n.bytes.Add(desc.Size)
@@ -145,5 +170,8 @@ func (n *copyCount) result(desc ocispec.Descriptor) any {
 		Copied  int64  `json:"copied"`
 		Skipped int64  `json:"skipped"`
 		Bytes   int64  `json:"bytes"`
-	}{desc.Digest.String(), n.copied.Load(), n.skipped.Load(), n.bytes.Load()}
+
+		LeftOut      int64 `json:"leftOut,omitempty"` // blobs, of which a delta is without
+		LeftOutBytes int64 `json:"leftOutBytes,omitempty"`
+	}{desc.Digest.String(), n.copied.Load(), n.skipped.Load(), n.bytes.Load(), n.left.Load(), n.leftBytes.Load()}
 }

@@ -62,6 +62,9 @@ func printInfo(w io.Writer, info *bundle.Info) error {
 		fmt.Fprintf(t, "%s\t%s\n", printable(key), printable(info.Annotations[key]))
 	}
 	fmt.Fprintf(t, "total\t%d modules, %d blobs, %s\n", len(info.Modules), info.Blobs, size(info.Size))
+	if d := info.Delta; d != nil {
+		fmt.Fprintf(t, "delta\twithout %d blobs, %s, of %s\n", d.Blobs, size(d.Bytes), baseNames(d))
+	}
 	if n := len(info.NotInSumDB); n > 0 {
 		fmt.Fprintf(t, "not in the checksum database\t%d modules\n", n)
 	}

@@ -25,18 +25,52 @@ func (j *job) nameMissing(err error) error {
 
 // blobNames says how many blobs there are, how large they are, and what the first few are.
 func blobNames(blobs []ocispec.Descriptor) string {
-	const most = 5
-	var bytes int64
 	var names []string
 	for _, desc := range blobs {
-		bytes += desc.Size
 		names = append(names, itemName(desc))
 	}
+	return fmt.Sprintf("%s (%s): %s", count(len(blobs), "blob"), size(totalSize(blobs)), firstFew(names))
+}
+
+// firstFew sorts names and says how many more there are.
+func firstFew(names []string) string {
+	const few = 5
 	slices.Sort(names)
-	if n := len(names) - most; n > 0 {
-		names = append(names[:most], fmt.Sprintf("and %d more", n))
+	if n := len(names) - few; n > 0 {
+		names = append(names[:few], fmt.Sprintf("and %d more", n))
 	}
-	return fmt.Sprintf("%s (%s): %s", count(len(blobs), "blob"), size(bytes), strings.Join(names, ", "))
+	return strings.Join(names, ", ")
+}
+
+// nameDelta makes one error of all that a delta lacks, and leaves what else is wrong with it.
+func (j *job) nameDelta(r *bundle.Report, err error) error {
+	var names []string
+	var others []error
+	for _, p := range r.Problems {
+		if errors.Is(p.Err, bundle.ErrIncomplete) {
+			names = append(names, p.Name)
+		} else {
+			others = append(others, fmt.Errorf("%s: %w", p.Name, p.Err))
+		}
+	}
+	if len(names) == 0 {
+		return err
+	}
+	ref := j.places[0].text
+	err = fmt.Errorf("%w: %s is a delta, which lacks %s: %s", bundle.ErrIncomplete, ref, count(len(names), "blob"), firstFew(names))
+	return withHint(errors.Join(append(others, err)...), "it goes where %s is: goferry copy %s DST, or goferry unpack %s DIR", baseNames(r.Delta), ref, ref)
+}
+
+// baseNames says what a delta builds on.
+func baseNames(d *oci.Delta) string {
+	if len(d.Base) == 0 {
+		return "the rest"
+	}
+	var names []string
+	for _, root := range d.Base {
+		names = append(names, root.String())
+	}
+	return firstFew(names)
 }
 
 // count is "1 blob" or "2 blobs".

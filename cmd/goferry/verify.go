@@ -68,7 +68,11 @@ func verify(c *cli.Context) error {
 	if report != nil {
 		err = errors.Join(err, printReport(c, report, err == nil))
 	}
-	if p := j.places[0]; report != nil && len(report.Problems) > 0 && p.Transport == oci.TransportLayout {
+	switch p := j.places[0]; {
+	case report == nil || len(report.Problems) == 0:
+	case report.Delta != nil:
+		err = j.nameDelta(report, err)
+	case p.Transport == oci.TransportLayout:
 		err = withHint(err, "\"goferry repair --from REF oci:%s\" fetches just what is damaged, from wherever it is whole", p.Path)
 	}
 	return j.explain(err)
