@@ -60,7 +60,7 @@ func (r *Record) addToolchainAnswers(files map[string][]byte) error {
 		return nil
 	}
 	files[downloadDir+toolchainPath+"/@v/list"] = listAnswer(versions)
-	for _, v := range r.goVersions() {
+	for _, v := range r.GoVersions() {
 		m := module.Version{Path: toolchainPath, Version: toolchain.ModuleVersion(v, "linux", "amd64")}
 		name, err := moduleFile(m, ".info")
 		if err != nil {

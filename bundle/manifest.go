@@ -79,7 +79,7 @@ func (r *Record) title() string {
 
 func (r *Record) description() string {
 	d := fmt.Sprintf("%d Go modules", len(r.zips()))
-	switch versions := r.goVersions(); len(versions) {
+	switch versions := r.GoVersions(); len(versions) {
 	case 0:
 	case 1:
 		d += " and the toolchain " + versions[0]
@@ -111,7 +111,7 @@ func (r *Record) goEnv(goproxy string) []string {
 		noSumDB = "none" // empty would mean GOPRIVATE
 	}
 	switching := "local"
-	if len(r.goVersions()) > 1 {
+	if len(r.GoVersions()) > 1 {
 		switching = "auto"
 	}
 	return []string{

@@ -48,6 +48,10 @@ type PackOptions struct {
 	// tagged, and Pack returns its error. Nil: the bundle is tagged as it is.
 	BeforeTag func(context.Context, *Verified) error
 
+	// Expect is told what the bundle came to before it is tagged. If it fails nothing is tagged, and Pack
+	// returns its error. Nil: every bundle is right.
+	Expect func(Packed) error
+
 	Created  time.Time    // zero: the bundle has no creation time
 	Progress func(Event)  // nil: not told
 	Warn     func(string) // nil: not told; one line each
@@ -60,6 +64,10 @@ type Packed struct {
 	Layers     int                // in each manifest
 	Modules    int                // carried whole
 	Bytes      int64              // of all blobs, each counted once
+
+	Record    *Record  // what it says of itself
+	Extra     []string // what PackOptions.Modules came to, "path@version" in that order
+	TreeHeads []string // signed notes: those of the record, and last the bundle's own; none without a checksum database
 }
 
 // Pack captures what the options name, proves every sum, and writes one bundle to dst, where
@@ -193,9 +201,16 @@ func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
 	if err != nil {
 		return Packed{}, fmt.Errorf("pack: %w", err)
 	}
+	p.describe(&packed, index.desc)
+	if p.opts.Expect != nil {
+		if err := p.opts.Expect(packed); err != nil {
+			return Packed{}, err
+		}
+	}
 	if err := p.put(ctx, index); err != nil {
 		return Packed{}, err
 	}
+	packed.Bytes = p.bytes
 	if err := p.beforeTag(ctx, index.desc); err != nil {
 		return Packed{}, err
 	}
@@ -205,8 +220,18 @@ func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
 	if p.head != nil && p.opts.CacheDir != "" {
 		sumdb.RememberPacked(p.sumDBCache(), p.record.sumDBName(), p.head)
 	}
-	packed.Descriptor, packed.Bytes = index.desc, p.bytes
 	return packed, nil
+}
+
+// describe says what the bundle with this index is.
+func (p *packer) describe(packed *Packed, index ocispec.Descriptor) {
+	packed.Descriptor, packed.Record = index, p.record
+	for _, m := range p.captured.Extra {
+		packed.Extra = append(packed.Extra, m.String())
+	}
+	if packed.TreeHeads = slices.Clone(p.record.TreeHeads); p.head != nil {
+		packed.TreeHeads = append(packed.TreeHeads, string(p.head))
+	}
 }
 
 func (p *packer) beforeTag(ctx context.Context, index ocispec.Descriptor) error {

@@ -122,7 +122,7 @@ func (r *Record) checkGoVersion() error {
 			return fmt.Errorf("%s is among the modules", m)
 		}
 	}
-	versions := r.goVersions()
+	versions := r.GoVersions()
 	if r.GoVersion == "" && len(versions) > 0 || r.GoVersion != "" && !slices.Contains(versions, r.GoVersion) {
 		return fmt.Errorf("it says Go version %q, and has the toolchains %q", r.GoVersion, versions)
 	}
@@ -130,7 +130,7 @@ func (r *Record) checkGoVersion() error {
 }
 
 // goVersions returns the Go versions of the toolchains, each once, the oldest first.
-func (r *Record) goVersions() []string {
+func (r *Record) GoVersions() []string {
 	var versions []string
 	for _, t := range r.Toolchains {
 		if v, _, _, err := toolchain.ParseVersion(t.Version); err == nil {

@@ -34,6 +34,7 @@ func Capture(ctx context.Context, opts Options) (_ *Captured, err error) {
 	}
 	memory := g.openMemory(opts, mains, spaces)
 	if memory.recall(c) {
+		c.Extra = opts.Modules // with a query nothing is remembered
 		return c, nil
 	}
 	g.recordWarnings()
@@ -66,6 +67,7 @@ func (g *goCommand) ask(ctx context.Context, mains []mainModule, spaces []worksp
 	if err != nil {
 		return false, err
 	}
+	c.Extra = s.extra
 	if err := g.collect(ctx, s, c); err != nil {
 		return false, err
 	}

@@ -32,6 +32,7 @@ func (g *goCommand) extraModule(ctx context.Context, m module.Version, s *set) (
 		return mainModule{}, fmt.Errorf("capture %s: not a module version", arg)
 	}
 	s.add(s.zips, found[0])
+	s.extra = append(s.extra, found[0])
 	return g.openExtra(found[0])
 }
 

@@ -128,11 +128,12 @@ type Event struct {
 // A Captured is what a project needs. Files that it names may lie in its
 // scratch directory: they are valid until Close.
 type Captured struct {
-	Modules    []Module    // have a zip; sorted by path and version, no duplicates
-	GraphOnly  []Module    // have none: only version selection looks at them
-	Toolchains []Toolchain // each Go version for each platform: GoVersion first, then as asked for; sorted by platform
-	Projects   []Project   // the main modules, sorted by path
-	GoVersion  string      // what the first toolchain asked for came to, as "go1.26.8"; "" for none
+	Modules    []Module         // have a zip; sorted by path and version, no duplicates
+	GraphOnly  []Module         // have none: only version selection looks at them
+	Extra      []module.Version // what Options.Modules came to, in that order
+	Toolchains []Toolchain      // each Go version for each platform: GoVersion first, then as asked for; sorted by platform
+	Projects   []Project        // the main modules, sorted by path
+	GoVersion  string           // what the first toolchain asked for came to, as "go1.26.8"; "" for none
 	Env        GoEnv
 
 	sums   map[module.Version]string

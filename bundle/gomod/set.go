@@ -23,6 +23,8 @@ type set struct {
 	mods  map[module.Version]bool // .mod files
 	infos map[module.Version]bool // .info files
 
+	extra []module.Version // what the extra modules came to
+
 	goVersion string // highest that a main module asks for, as "go1.26"
 
 	// unsettled says that the answer may be another tomorrow, from the same

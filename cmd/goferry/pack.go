@@ -21,13 +21,15 @@ func packCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "pack",
 		Usage:     "capture what a Go project needs and write it as a bundle",
-		ArgsUsage: "-o REF",
+		ArgsUsage: "-o REF | [NAME…]",
 		Description: "goferry pack -o oci:bundle\n" +
 			"goferry pack -C ~/src/app --platform linux/amd64,windows/amd64 -o harbor.corp/go/app:v3\n\n" +
 			"The modules of the project are taken from the go command's cache or fetched with its\n" +
 			"settings, checked against go.sum and the checksum database, and written with a toolchain\n" +
 			"for each platform. Nothing of the project or the cache is changed. The digest of the bundle\n" +
 			"is printed; the same project and the same --tree-head give the same on any machine.\n\n" +
+			"Where there is a goferry.yaml and no -o, the bundles in it are packed, or those that are named.\n" +
+			"With --locked they have to be what goferry.lock says, digest for digest.\n\n" +
 			"Scope build has what go build, test and vet need; dev also what go mod tidy, go get and\n" +
 			"go list -m all need; all has every module of the graph.",
 		Flags: append([]cli.Flag{
@@ -43,29 +45,49 @@ func packCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "since", Usage: "let go commands go on that have used the bundle `REF`; may be repeated"},
 			&cli.BoolFlag{Name: "require-sumdb", Usage: "refuse what the checksum database does not cover"},
 			&cli.BoolFlag{Name: "rehearse", Usage: "tag the bundle only if the project builds with it and no network, as \"goferry rehearse\" says"},
+			&cli.BoolFlag{Name: "locked", Usage: "make the bundles that goferry.lock says, and no others"},
 			formatFlag(), progressFlag(), quietFlag(),
-		}, registryFlags()...),
+		}, append(configFlags(), registryFlags()...)...),
 		Action: pack,
 	}
 }
 
 func pack(c *cli.Context) error {
+	if followsConfig(c) {
+		return packConfig(c)
+	}
 	if _, err := arguments(c); err != nil {
 		return err
 	}
+	return packBundle(c, nil)
+}
+
+// packJob makes of the flags what is packed. The caller closes the job's display.
+func packJob(c *cli.Context) (bundle.PackOptions, *job, error) {
 	opts, err := packOptions(c)
 	if err != nil {
-		return err
+		return opts, nil, err
 	}
 	j, err := beginPack(c)
+	if err != nil {
+		return opts, nil, err
+	}
+	if opts.TreeHeads, opts.Since, err = readTreeHeads(c, j); err != nil {
+		j.show.close()
+		return opts, nil, err
+	}
+	opts.Progress, opts.Warn = j.show.event, func(text string) { tell(j.show, "warning", text) }
+	return opts, j, nil
+}
+
+// packBundle packs one bundle. If lock is not nil, it has to be what that says.
+func packBundle(c *cli.Context, lock *lockedBundle) error {
+	opts, j, err := packJob(c)
 	if err != nil {
 		return err
 	}
 	defer j.show.close()
-	if opts.TreeHeads, opts.Since, err = readTreeHeads(c, j); err != nil {
-		return err
-	}
-	opts.Progress, opts.Warn = j.show.event, func(text string) { tell(j.show, "warning", text) }
+	lock.hold(&opts)
 	signPacked, err := packSigner(c, j.places[len(j.places)-1])
 	if err != nil {
 		return err
@@ -80,13 +102,17 @@ func pack(c *cli.Context) error {
 		err = signPacked(c.Context, store, tag)
 	}
 	if err := errors.Join(err, store.Close()); err != nil {
-		if errors.Is(err, bundle.ErrMismatch) {
-			return withHint(err, "see with \"go mod verify\" whether the module cache was changed")
-		}
-		return j.explain(err)
+		return j.explainPack(err)
 	}
 	j.show.close()
 	return printPacked(c, packed, rehearsal)
+}
+
+func (j *job) explainPack(err error) error {
+	if _, hinted := errors.AsType[*hintedError](err); errors.Is(err, bundle.ErrMismatch) && !hinted {
+		return withHint(err, "see with \"go mod verify\" whether the module cache was changed")
+	}
+	return j.explain(err)
 }
 
 // beginPack makes the job: first are the bundles with tree heads to pack with, last is the one to write.
