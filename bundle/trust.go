@@ -26,6 +26,8 @@ type Trust struct {
 	History *History  // bundles that are older than one in it are refused; nil: age does not count
 
 	InUse []digest.Digest // of bundles that were accepted and are used on, however old they are
+
+	Decided func(digest.Digest, []Decision) // told what became of each rule for what has the digest; may be nil
 }
 
 // A Rule is one way to be believed.
@@ -113,6 +115,9 @@ func (t *Trust) decide(ctx context.Context, s oci.Store, desc ocispec.Descriptor
 			d.Err = t.History.check(desc.Digest, d.Signatures)
 		}
 		decisions = append(decisions, d)
+	}
+	if t.Decided != nil {
+		t.Decided(desc.Digest, decisions)
 	}
 	return decisions, nil
 }

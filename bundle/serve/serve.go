@@ -70,6 +70,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/goferry/goferry/bundle"
 	"github.com/goferry/goferry/oci"
 )
@@ -150,6 +152,17 @@ func (s *Server) Bundles() []string {
 	set := s.acquire()
 	defer set.release()
 	return set.names
+}
+
+// Digests are those of the bundles that are served now, by name.
+func (s *Server) Digests() map[string]digest.Digest {
+	set := s.acquire()
+	defer set.release()
+	digests := make(map[string]digest.Digest)
+	for _, b := range set.served {
+		digests[b.name] = b.index.Digest
+	}
+	return digests
 }
 
 // Modules is how many module versions are served now.

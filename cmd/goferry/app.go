@@ -22,7 +22,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Commands: []*cli.Command{
 			packCommand(), lockCommand(), initCommand(), rehearseCommand(), keygenCommand(), signCommand(), copyCommand(), receiptCommand(), inspectCommand(), sbomCommand(), verifyCommand(), repairCommand(),
 			unpackCommand(), serveCommand(), envCommand(), policyCommand(),
-			loginCommand(), logoutCommand(), completionCommand(), versionCommand(), helpCommand(), rehearseChildCommand(),
+			auditCommand(), loginCommand(), logoutCommand(), completionCommand(), versionCommand(), helpCommand(), rehearseChildCommand(),
 		},
 		Flags:                     []cli.Flag{cli.HelpFlag}, // the library adds it only together with its own help command
 		Reader:                    stdin,
@@ -39,6 +39,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	for _, c := range app.Commands {
 		c.OnUsageError = onUsageError
 		c.HideHelpCommand = true
+		record(c)
 	}
 	return app
 }

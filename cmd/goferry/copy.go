@@ -114,13 +114,22 @@ func (j *job) copy(c *cli.Context, src oci.Store, target string, count *copyCoun
 		return ocispec.Descriptor{}, err
 	}
 	desc, err := oci.Copy(c.Context, src, target, dst, tag, count.options(c.Int("jobs"), j.show))
-	return desc, errors.Join(err, dst.Close())
+	err = errors.Join(err, dst.Close())
+	trailOf(c.Context).read(j.places[0].text, desc.Digest)
+	if err == nil {
+		trailOf(c.Context).wrote(j.places[1].text, desc.Digest)
+	}
+	return desc, err
 }
 
 // announce tells the display how much there is to copy, where there is a display and what is
 // copied is a bundle. Anything else is copied as well, so errors are left to the copy.
 func (j *job) announce(ctx context.Context, src oci.Store, target string) {
-	if _, off := j.show.(silent); off {
+	show := j.show
+	if a, ok := show.(audited); ok {
+		show = a.display
+	}
+	if _, off := show.(silent); off {
 		return
 	}
 	if info, err := bundle.Inspect(ctx, src, target); err == nil {

@@ -46,6 +46,7 @@ func (j *job) prove(c *cli.Context, src oci.Store, target string, believe believ
 		}
 	}
 	if err == nil {
+		trailOf(c.Context).read(j.places[0].text, found.digest)
 		j.tellSigners(c, j.places[0].text, found.signatures)
 	}
 	return found, err

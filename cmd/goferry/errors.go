@@ -59,6 +59,7 @@ func exitCode(err error) int {
 		{bundle.ErrRollback, exitMismatch},
 		{bundle.ErrPolicy, exitMismatch},
 		{signing.ErrKey, exitMismatch},
+		{errAuditLog, exitMismatch},
 		{bundle.ErrIncomplete, exitIncomplete},
 		{oci.ErrUnauthorized, exitNoAccess},
 		{gomod.ErrAuth, exitNoAccess},
@@ -123,8 +124,8 @@ func errorText(err error) string {
 // tell prints one line for a person, with goferry's name and the kind of line it is ("" for
 // none) before it.
 func tell(w io.Writer, kind, text string) {
-	if e, ok := w.(*events); ok {
-		e.say(kind, text)
+	if s, ok := w.(interface{ say(kind, text string) }); ok {
+		s.say(kind, text)
 		return
 	}
 	if kind != "" {

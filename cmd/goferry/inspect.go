@@ -47,6 +47,7 @@ func inspect(c *cli.Context) error {
 	if err != nil {
 		return j.explain(err)
 	}
+	trailOf(c.Context).read(args[0], info.Digest)
 	if c.String("format") == "json" {
 		return printJSON(c, info)
 	}

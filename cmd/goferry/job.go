@@ -79,6 +79,7 @@ func (j *job) openPlace(ctx context.Context, p place) (oci.Store, string, error)
 	if err != nil {
 		return nil, "", j.explain(err)
 	}
+	trailOf(ctx).read(p.text, p.Digest)
 	target, err := readTarget(ctx, store, p.Reference)
 	if err != nil {
 		store.Close()
@@ -95,6 +96,7 @@ func (j *job) create(ctx context.Context) (oci.Store, string, error) {
 	if err != nil {
 		return nil, "", j.explain(err)
 	}
+	trailOf(ctx).wrote(p.text, "")
 	return store, cmp.Or(p.Tag, defaultTag), nil
 }
 
@@ -133,6 +135,7 @@ func (j *job) verifyPlace(ctx context.Context, p place, believe believer, only [
 		store.Close()
 		return nil, nil, j.explain(err)
 	}
+	trailOf(ctx).read(p.text, verified.Index.Digest)
 	return verified, store, nil
 }
 

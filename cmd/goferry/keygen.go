@@ -50,6 +50,9 @@ func keygen(c *cli.Context) error {
 	if err := createFile(publicFile, public, 0o644); err != nil {
 		return errors.Join(err, os.Remove(privateFile))
 	}
+	if made, err := signing.ParseVerifier(public); err == nil {
+		trailOf(c.Context).key(privateFile, made.ID(), "make")
+	}
 	_, err = fmt.Fprintf(c.App.Writer, "%s\n%s\n", privateFile, publicFile)
 	return err
 }

@@ -33,14 +33,21 @@ func loadSigner(c *cli.Context, ref string) (*signing.Signer, error) {
 			return nil, err
 		}
 		signer, err := signing.NewSigner(key)
-		return signer, keyError(ref, err)
+		return recordSigner(c.Context, ref, signer), keyError(ref, err)
 	}
 	data, err := readKey(ref)
 	if err != nil {
 		return nil, keyError(ref, err)
 	}
 	signer, err := signing.ParseSigner(data, func() ([]byte, error) { return keyPassword(c, ref) })
-	return signer, keyError(ref, err)
+	return recordSigner(c.Context, ref, signer), keyError(ref, err)
+}
+
+func recordSigner(ctx context.Context, ref string, signer *signing.Signer) *signing.Signer {
+	if signer != nil {
+		trailOf(ctx).key(ref, signer.Verifier().ID(), "sign")
+	}
+	return signer
 }
 
 // loadVerifier returns the public key that ref names.

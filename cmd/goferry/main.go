@@ -34,6 +34,11 @@
 // library that permutes, but then help, completion and flag values would still be ours to
 // write, and this is two short functions.
 //
+// With --audit-log every command that touches bundles, keys or registries is recorded in a file,
+// before it begins and when it ends. That is done around the commands, by what they have in
+// common; audit.go and audit_trail.go have the fields. A hash of the line before is in each line.
+// One possibility would be to sign them, but the key would be at hand for who changes them.
+//
 // The first interrupt cancels the command, which removes what is half done and exits 130;
 // the second one kills it.
 package main
@@ -71,11 +76,17 @@ func run(args []string) int {
 	if err == nil {
 		err = app.RunContext(ctx, args)
 	}
-	if err != nil && ctx.Err() != nil {
-		err = errInterrupted // whatever broke, broke because the user stopped it
-	}
+	err = interrupted(ctx, err)
 	if e, ok := stderr.(*events); ok {
 		return e.end(err)
 	}
 	return report(stderr, err)
+}
+
+// interrupted returns err, or that the user stopped the command: whatever broke then broke because of that.
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
 }

@@ -104,6 +104,7 @@ func packBundle(c *cli.Context, lock *lockedBundle) error {
 	if err := errors.Join(err, store.Close()); err != nil {
 		return j.explainPack(err)
 	}
+	trailOf(c.Context).wrote(c.String("output"), packed.Descriptor.Digest)
 	j.show.close()
 	return printPacked(c, packed, rehearsal)
 }

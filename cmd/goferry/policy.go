@@ -128,6 +128,7 @@ func readPolicy(c *cli.Context) (*bundle.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
+	trailOf(c.Context).policy(file, data)
 	p, err := bundle.ParsePolicy(data, func(ref string) (*signing.Verifier, error) {
 		if !strings.Contains(ref, "://") && !filepath.IsAbs(ref) {
 			ref = filepath.Join(filepath.Dir(file), ref)
@@ -158,7 +159,8 @@ func policyTrust(c *cli.Context) (believer, error) {
 		tell(c.App.ErrWriter, "warning", "whether a bundle is older than one that was accepted before cannot be told: "+history.Lost)
 	}
 	history.Rollback = c.Bool("allow-rollback")
-	return func(from place) *bundle.Trust { return p.Trust(policyPlace(from), time.Now(), history) }, nil
+	believe := func(from place) *bundle.Trust { return p.Trust(policyPlace(from), time.Now(), history) }
+	return trailOf(c.Context).watch(believe), nil
 }
 
 // policyPlace is what a policy calls a place: without tag and digest.

@@ -30,6 +30,14 @@ func quietFlag() cli.Flag {
 
 // newDisplay returns the display that the flags ask for.
 func newDisplay(c *cli.Context) (display, error) {
+	show, err := chooseDisplay(c)
+	if t := trailOf(c.Context); t != nil && err == nil {
+		return audited{show, t}, nil
+	}
+	return show, err
+}
+
+func chooseDisplay(c *cli.Context) (display, error) {
 	mode, w := c.String("progress"), c.App.ErrWriter
 	if e, ok := w.(*events); ok {
 		e.quiet = c.Bool("quiet")

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 
 	"github.com/goferry/goferry/bundle"
@@ -55,17 +56,23 @@ func serveBundles(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	t := trailOf(c.Context)
+	var server *serve.Server
 	j.serveFrom(&opts, names, believe)
+	j.recordServing(&opts, t, func() map[string]digest.Digest { return server.Digests() })
 	listener, err := listen(c)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	server, err := serve.New(c.Context, opts)
+	server, err = serve.New(c.Context, opts)
 	if err != nil {
 		return j.explain(err)
 	}
 	defer server.Close()
+	if err := t.serving(server.Digests()); err != nil {
+		return err
+	}
 	j.show.close()
 	// From here on little lives long, and much is made for each request: collecting less often saves a tenth of the
 	// processor's time, and costs some megabytes.
@@ -87,6 +94,20 @@ func (j *job) serveFrom(opts *serve.Options, names []string, believe believer) {
 		opts.Sources = append(opts.Sources, serve.Source{
 			Name: p.text, Repository: names[i], Reference: p.Reference, Trust: func() *bundle.Trust { return believe(p) },
 		})
+	}
+}
+
+// recordServing has what becomes of the bundles recorded. Where it cannot be, that is told, and the server goes on for
+// those who use it.
+func (j *job) recordServing(opts *serve.Options, t *trail, now func() map[string]digest.Digest) {
+	renewed, failed := opts.Renewed, opts.Failed
+	opts.Renewed = func(bundles []string) {
+		renewed(bundles)
+		report(j.show, t.serving(now()))
+	}
+	opts.Failed = func(err error) {
+		failed(err)
+		report(j.show, t.refused(err))
 	}
 }
 

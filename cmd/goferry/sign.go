@@ -69,6 +69,7 @@ func sign(c *cli.Context) error {
 	if err != nil {
 		return j.explain(err)
 	}
+	trailOf(c.Context).wrote(args[0], signed.Digest)
 	return printSigned(c, signed)
 }
 

@@ -84,6 +84,7 @@ func (j *job) treeHeads(ctx context.Context, p place) ([][]byte, error) {
 	if err != nil {
 		return nil, j.explain(err)
 	}
+	trailOf(ctx).read(p.text, verified.Index.Digest)
 	heads, err := verified.TreeHeads(ctx)
 	if err != nil {
 		return nil, j.explain(err)

@@ -55,6 +55,7 @@ func demand(c *cli.Context, stderr io.Writer, places []place) (believer, error) 
 		return nil, withHint(usagef("%s: no key and no policy says who may have made the bundle", c.Command.Name),
 			"give --key FILE (or --key-dir, --policy); only where it does not matter who made it, --%s", insecureFlag)
 	case insecure:
+		trailOf(c.Context).insecure()
 		warnUnchecked(stderr, places)
 	}
 	return believe, nil
@@ -93,7 +94,8 @@ func trust(c *cli.Context) (believe believer, asked bool, err error) {
 	}
 	rule, err := keyRule(c, refs)
 	rule.Claims = required
-	return func(place) *bundle.Trust { return &bundle.Trust{Rules: []bundle.Rule{rule}} }, true, err
+	believe = func(place) *bundle.Trust { return &bundle.Trust{Rules: []bundle.Rule{rule}} }
+	return trailOf(c.Context).watch(believe), true, err
 }
 
 // keyRule asks for as many of the keys as --threshold says.

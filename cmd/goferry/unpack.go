@@ -64,6 +64,7 @@ func unpack(c *cli.Context) error {
 	for _, b := range bundles {
 		j.tellSigners(c, b.Name, b.Signatures)
 	}
+	trailOf(c.Context).wrote(dir, "")
 	unpacked, err := bundle.Unpack(c.Context, bundles, dir, opts)
 	if err == nil {
 		err = j.accept(believe, bundles)
@@ -130,6 +131,7 @@ func rollback(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	trailOf(c.Context).wrote(args[0], "")
 	generation, err := bundle.Rollback(c.Context, args[0])
 	if err != nil {
 		return err

@@ -66,6 +66,7 @@ func verify(c *cli.Context) error {
 		err = believed.Accept(report.Digest, report.Signatures)
 	}
 	if report != nil {
+		trailOf(c.Context).read(args[0], report.Digest)
 		err = errors.Join(err, printReport(c, report, err == nil))
 	}
 	switch p := j.places[0]; {
@@ -87,6 +88,9 @@ func (j *job) verifyArtifact(c *cli.Context, store oci.Store, target string, bel
 	}
 	if r != nil && c.String("format") == "json" {
 		err = errors.Join(err, printJSON(c, r))
+	}
+	if r != nil {
+		trailOf(c.Context).read(j.places[0].text, r.Digest)
 	}
 	if err != nil || c.String("format") == "json" {
 		return j.explain(err)
