@@ -123,6 +123,17 @@ func (t *trail) event(e bundle.Event) {
 	t.note(func(w *auditWork) { find(&w.Stages, e.Stage).add(e) })
 }
 
+// recordCopied records what was copied from all of the job's places but the last one, to that.
+func (j *job) recordCopied(ctx context.Context, d digest.Digest, err error) {
+	t, last := trailOf(ctx), len(j.places)-1
+	for _, p := range j.places[:last] {
+		t.read(p.text, d)
+	}
+	if err == nil {
+		t.wrote(j.places[last].text, d)
+	}
+}
+
 // watch has all that becomes of signatures recorded.
 func (t *trail) watch(believe believer) believer {
 	if t == nil {

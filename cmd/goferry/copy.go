@@ -74,6 +74,7 @@ func copyBundle(c *cli.Context) error {
 		return j.explain(j.nameMissing(j.dryRun(c, count.base)))
 	}
 	desc, err := j.copyTrusted(c, believe, &count)
+	j.recordCopied(c.Context, desc.Digest, err)
 	if err != nil {
 		return j.explain(j.nameMissing(err))
 	}
@@ -114,12 +115,7 @@ func (j *job) copy(c *cli.Context, src oci.Store, target string, count *copyCoun
 		return ocispec.Descriptor{}, err
 	}
 	desc, err := oci.Copy(c.Context, src, target, dst, tag, count.options(c.Int("jobs"), j.show))
-	err = errors.Join(err, dst.Close())
-	trailOf(c.Context).read(j.places[0].text, desc.Digest)
-	if err == nil {
-		trailOf(c.Context).wrote(j.places[1].text, desc.Digest)
-	}
-	return desc, err
+	return desc, errors.Join(err, dst.Close())
 }
 
 // announce tells the display how much there is to copy, where there is a display and what is

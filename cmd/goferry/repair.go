@@ -62,10 +62,16 @@ func repair(c *cli.Context) error {
 			return j.explain(fmt.Errorf("--from %s: %w", p.text, err))
 		}
 		defer s.Close()
+		trailOf(c.Context).read(p.text, "")
 		sources = append(sources, s)
 	}
 	repaired, err := bundle.Repair(c.Context, dst, sources, c.Bool("dry-run"), j.show.event)
 	j.show.close()
+	if !c.Bool("dry-run") {
+		for _, m := range repaired.Mended {
+			trailOf(c.Context).wrote(args[0], m.Digest)
+		}
+	}
 	if errors.Is(err, bundle.ErrIncomplete) {
 		err = withHint(err, "name another place that may have it with --from; what was found is mended already, unless --dry-run was given")
 	}
