@@ -39,25 +39,13 @@ func (s *stream) begin(ctx context.Context, g *Graph, root ocispec.Descriptor, t
 		return fmt.Errorf("an archive that is a stream takes one copy: %w", errors.ErrUnsupported)
 	}
 	s.root = root.Digest
-	documents := g.Documents
-	var pending []referrer
-	for _, n := range g.Documents {
-		s.kept[n.Descriptor.Digest] = n.Data
-		if r, ok := referrerOf(n.Descriptor, n.Data); ok {
-			pending = append(pending, r)
-		}
-	}
-	for _, t := range g.Tags {
-		s.index.set(t.Descriptor, t.Tag)
-	}
-	s.index.set(root, tag)
-	err := s.index.addReferrers(ctx, s, pending, func(desc ocispec.Descriptor, data []byte) error {
-		s.kept[desc.Digest] = data
-		documents = append(documents, Node{Descriptor: desc, Data: data})
-		return nil
-	})
+	ix, documents, err := g.index(ctx, root, tag)
 	if err != nil {
 		return err
+	}
+	s.index = ix
+	for _, n := range documents {
+		s.kept[n.Descriptor.Digest] = n.Data
 	}
 	data, err := s.index.bytes()
 	if err != nil {

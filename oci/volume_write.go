@@ -1,0 +1,315 @@
+package oci
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// spreadFile is in a directory of volumes that are not all complete. It has the digest of what they will be.
+const spreadFile = ".goferry-volumes"
+
+// CopyToVolumes is [Copy] to new volumes in dir, each of which takes at most size bytes of its medium. They depend on
+// what is copied, the tag and the size only. What an earlier attempt has left of the same volumes is used; where there
+// are others, nothing is written. It returns also how many volumes there are.
+func CopyToVolumes(ctx context.Context, src Store, srcTarget, dir, tag string, size int64, opts CopyOptions) (ocispec.Descriptor, int, error) {
+	root, err := src.Resolve(ctx, srcTarget)
+	if err != nil {
+		return root, 0, err
+	}
+	g, err := Walk(ctx, src, root)
+	if err != nil {
+		return root, 0, err
+	}
+	if err := missing(Lacking(src, g.Blobs), nil); err != nil {
+		return root, 0, err
+	}
+	w := &volumeWriter{src: src, dir: dir, root: root, graph: g, opts: opts}
+	if err := w.plan(ctx, tag, size); err != nil {
+		return root, 0, err
+	}
+	if err := w.claim(); err != nil {
+		return root, 0, fmt.Errorf("write volumes to %s: %w", dir, err)
+	}
+	for volume := 1; volume <= w.list.Volumes; volume++ {
+		if err := w.copyWhole(ctx, volume); err != nil {
+			return root, 0, err
+		}
+	}
+	for i := range w.list.Blobs {
+		if err := w.copyCut(ctx, &w.list.Blobs[i]); err != nil {
+			return root, 0, err
+		}
+	}
+	for volume := 1; volume <= w.list.Volumes; volume++ {
+		if err := w.complete(ctx, volume); err != nil {
+			return root, 0, err
+		}
+	}
+	return root, w.list.Volumes, local(os.Remove(filepath.Join(dir, spreadFile)))
+}
+
+type volumeWriter struct {
+	src       Store
+	dir       string
+	root      ocispec.Descriptor
+	graph     *Graph
+	opts      CopyOptions
+	documents []Node // on each volume
+	list      *volumeList
+}
+
+func (w *volumeWriter) plan(ctx context.Context, tag string, size int64) error {
+	ix, documents, err := w.graph.index(ctx, w.root, tag)
+	if err != nil {
+		return err
+	}
+	data, err := ix.bytes()
+	if err != nil {
+		return err
+	}
+	common := fileCost(int64(len(layoutVersion))) + fileCost(int64(len(data)))
+	for _, n := range documents {
+		common += fileCost(n.Descriptor.Size)
+	}
+	w.documents = documents
+	w.list, err = planVolumes(w.graph.Blobs, w.root, tag, size, common, len(documents)+3)
+	return err
+}
+
+// claim sees to it that there are no other volumes in dir than those to be written.
+func (w *volumeWriter) claim() error {
+	names, err := volumesIn(w.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return local(err)
+	}
+	data, err := w.list.bytes()
+	if err != nil {
+		return err
+	}
+	spread := []byte(digest.FromBytes(data) + "\n")
+	begun, _ := os.ReadFile(filepath.Join(w.dir, spreadFile))
+	if len(names) > 0 && !bytes.Equal(begun, spread) && !w.isDone(names) {
+		return mark(ErrNotLayout, fmt.Errorf("there are other volumes (%s): remove them, or name another directory", names[0]))
+	}
+	if err := os.MkdirAll(w.dir, 0o755); err != nil {
+		return local(err)
+	}
+	return local(os.WriteFile(filepath.Join(w.dir, spreadFile), spread, 0o644))
+}
+
+// isDone reports whether the directories are the volumes that are to be written, complete.
+func (w *volumeWriter) isDone(names []string) bool {
+	for _, name := range names {
+		l, err := openLayout(filepath.Join(w.dir, name))
+		if err != nil {
+			return false
+		}
+		list, err := l.readVolume()
+		l.root.Close()
+		if err != nil || !sameSpread(list, withDigests(w.list, list)) {
+			return false
+		}
+	}
+	return len(names) == w.list.Volumes
+}
+
+// withDigests is the plan with the digests of parts that are known from list.
+func withDigests(plan, list *volumeList) *volumeList {
+	known := *plan
+	known.Blobs = slices.Clone(plan.Blobs)
+	for i, b := range known.Blobs {
+		if i >= len(list.Blobs) || len(list.Blobs[i].Parts) != len(b.Parts) || b.Parts == nil {
+			continue
+		}
+		known.Blobs[i].Parts = slices.Clone(b.Parts)
+		for j := range b.Parts {
+			known.Blobs[i].Parts[j].Digest = list.Blobs[i].Parts[j].Digest
+		}
+	}
+	return &known
+}
+
+func (w *volumeWriter) create(ctx context.Context, volume int) (*layout, error) {
+	return createLayout(ctx, filepath.Join(w.dir, volumeName(volume, w.list.Volumes)))
+}
+
+// copyWhole makes a volume a layout of the documents and those blobs that are on it whole.
+func (w *volumeWriter) copyWhole(ctx context.Context, volume int) (err error) {
+	l, err := w.create(ctx, volume)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	l.keep = true
+	var blobs []Blob
+	for i, b := range w.list.Blobs {
+		if desc := w.graph.Blobs[i]; b.Volume == volume {
+			blobs = append(blobs, Blob{desc, func(ctx context.Context) (io.ReadCloser, error) { return fetchFor(ctx, l, w.src, desc) }})
+		}
+	}
+	c := &copier{dst: l, opts: w.opts}
+	if volume > 1 {
+		c.opts.OnCopied, c.opts.OnSkipped = w.countBlobs(c.opts.OnCopied), w.countBlobs(c.opts.OnSkipped)
+	}
+	return c.copyAll(ctx, blobs, w.graph, w.root, w.list.Tag)
+}
+
+// countBlobs leaves out the documents, which are counted once.
+func (w *volumeWriter) countBlobs(count func(ocispec.Descriptor)) func(ocispec.Descriptor) {
+	return func(desc ocispec.Descriptor) {
+		if count != nil && !isManifest(desc.MediaType) {
+			count(desc)
+		}
+	}
+}
+
+// copyCut writes the parts of a blob that is too large for one volume. It is read once.
+func (w *volumeWriter) copyCut(ctx context.Context, b *volumeBlob) error {
+	if b.Parts == nil {
+		return nil
+	}
+	desc := w.graph.Blobs[slices.IndexFunc(w.graph.Blobs, func(d ocispec.Descriptor) bool { return d.Digest == b.Digest })]
+	rc, err := w.src.Fetch(ctx, desc)
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	// The struct hides ReadAt: a blob is read once, from its beginning.
+	content := newVerifier(ctx.Err, newMeter(struct{ io.Reader }{rc}, w.opts.OnBytes), desc)
+	for i := range b.Parts {
+		if err := w.copyPart(ctx, b, i, content); err != nil {
+			return err
+		}
+	}
+	(&copier{opts: w.opts}).copied(desc)
+	return nil
+}
+
+func (w *volumeWriter) copyPart(ctx context.Context, b *volumeBlob, i int, content *verifier) (err error) {
+	part := &b.Parts[i]
+	l, err := w.create(ctx, part.Volume)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	out, err := l.ingest(ctx)
+	if err != nil {
+		return err
+	}
+	defer out.Discard()
+	if err := copyPiece(out, content, part.Size); err != nil {
+		return local(err)
+	}
+	part.Digest = out.Digest()
+	if err := l.root.MkdirAll(partDir, 0o755); err != nil {
+		return local(err)
+	}
+	out.closed = true
+	err = cmp.Or(out.file.Sync(), out.file.Close())
+	if err == nil {
+		err = l.root.Rename(out.name, partPath(b.Digest, i))
+	}
+	return local(err)
+}
+
+// copyPiece copies the next size bytes.
+func copyPiece(dst io.Writer, src io.Reader, size int64) error {
+	buf := buffers.Get().(*[256 << 10]byte)
+	defer buffers.Put(buf)
+	n, err := io.CopyBuffer(struct{ io.Writer }{dst}, io.LimitReader(src, size), buf[:])
+	if err == nil && n < size {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// complete makes a layout a volume.
+func (w *volumeWriter) complete(ctx context.Context, volume int) (err error) {
+	l, err := w.create(ctx, volume)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	list := *w.list
+	list.Volume = volume
+	data, err := list.bytes()
+	if err != nil {
+		return err
+	}
+	files := w.files(volume)
+	files[volumeFile] = digest.FromBytes(data)
+	for _, name := range []string{layoutFile, indexFile} {
+		content, err := l.readFile(name, maxIndex)
+		if err != nil {
+			return err
+		}
+		files[name] = digest.FromBytes(content)
+	}
+	if err := l.refuseOthers(files); err != nil {
+		return err
+	}
+	return l.stage(ctx, func(*os.File) error {
+		err := l.staging.replace(sumsFile, sums(files))
+		if err == nil {
+			err = l.staging.replace(volumeFile, data)
+		}
+		return err
+	})
+}
+
+// files are the blobs and parts that are on a volume.
+func (w *volumeWriter) files(volume int) map[string]digest.Digest {
+	files := map[string]digest.Digest{}
+	for _, n := range w.documents {
+		files[blobPath(n.Descriptor.Digest)] = n.Descriptor.Digest
+	}
+	for _, b := range w.list.Blobs {
+		if b.Volume == volume {
+			files[blobPath(b.Digest)] = b.Digest
+		}
+		for i, p := range b.Parts {
+			if p.Volume == volume {
+				files[partPath(b.Digest, i)] = p.Digest
+			}
+		}
+	}
+	return files
+}
+
+// refuseOthers refuses a volume with blobs that are not of it.
+func (l *layout) refuseOthers(files map[string]digest.Digest) error {
+	for _, dir := range []string{blobDir, partDir} {
+		entries, err := fs.ReadDir(l.root.FS(), dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return local(err)
+		}
+		for _, e := range entries {
+			if name := path.Join(dir, e.Name()); files[name] == "" {
+				return mark(ErrNotLayout, fmt.Errorf("%s has %s, which does not belong to the volume: remove it", l.dir, name))
+			}
+		}
+	}
+	return nil
+}
+
+// sums lists the files as sha256sum does.
+func sums(files map[string]digest.Digest) []byte {
+	var lines bytes.Buffer
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(&lines, "%s  %s\n", files[name].Encoded(), name)
+	}
+	return lines.Bytes()
+}
