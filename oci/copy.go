@@ -40,7 +40,8 @@ type CopyOptions struct {
 // Every byte is verified once, on its way into dst. The order in which an archive is written depends on content only.
 //
 // A source that has all documents but not all blobs will do where dst has the rest, whole. Where it has not the error
-// is a [MissingError], and nothing was written.
+// is a [MissingError], and nothing was written. From volumes what there is is kept at dst, and what is missing yet is a
+// [VolumesError].
 func Copy(ctx context.Context, src Store, srcTarget string, dst Store, dstTag string, opts CopyOptions) (ocispec.Descriptor, error) {
 	if dstTag != "" && !tagPattern.MatchString(dstTag) {
 		return ocispec.Descriptor{}, mark(ErrUsage, fmt.Errorf("malformed tag %q", dstTag))
@@ -52,21 +53,29 @@ func Copy(ctx context.Context, src Store, srcTarget string, dst Store, dstTag st
 	if err != nil {
 		return root, err
 	}
-	if opts.OnLeft != nil {
-		for _, desc := range left {
-			opts.OnLeft(desc)
-		}
-	}
-	entry := root
-	if d := opts.Base.delta(left); d != nil {
-		entry.Annotations = map[string]string{}
-		d.annotate(entry.Annotations)
+	entry := opts.entry(root, left)
+	if v, ok := src.(*volumes); ok {
+		return root, copyVolumes(ctx, v, entry, g, dst, dstTag, opts)
 	}
 	err = copyGraph(ctx, src, entry, g, dst, dstTag, opts)
 	if l, ok := dst.(*layout); ok && (errors.Is(err, ErrNetwork) || NoSpace(err) || ctx.Err() != nil) {
 		l.keep = true
 	}
 	return root, err
+}
+
+// entry is what index.json is to say of root, of which some blobs are left out.
+func (opts CopyOptions) entry(root ocispec.Descriptor, left []ocispec.Descriptor) ocispec.Descriptor {
+	if opts.OnLeft != nil {
+		for _, desc := range left {
+			opts.OnLeft(desc)
+		}
+	}
+	if d := opts.Base.delta(left); d != nil {
+		root.Annotations = map[string]string{}
+		d.annotate(root.Annotations)
+	}
+	return root
 }
 
 // selectGraph is what target names, with all that belongs to it, and what of that the base has.

@@ -52,6 +52,8 @@ func FindDelta(ctx context.Context, s Store, target string) (*Delta, error) {
 		ix, err = s.readIndex()
 	case *archive:
 		ix = s.index
+	case *volumes:
+		ix = s.index
 	}
 	if err != nil || ix == nil {
 		return nil, err

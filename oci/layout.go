@@ -35,6 +35,7 @@ type layout struct {
 	blobs    *os.Root                   // nil until a blob is opened
 	staging  *staging                   // nil until the first write
 	parts    map[digest.Digest]string   // files with the beginning of a blob, which an earlier attempt left
+	cuts     map[digest.Digest]string   // files with some parts of a blob, out of volumes
 	proven   map[digest.Digest]int64    // size of blobs that this store has written or hashed
 	unsynced map[digest.Digest]struct{} // of these, the ones that may not be durable
 	pending  []referrer                 // pushed, and not yet in index.json
@@ -49,7 +50,7 @@ func newLayout(dir string) (*layout, error) {
 	}
 	return &layout{
 		dir: dir, root: root,
-		parts: map[digest.Digest]string{}, proven: map[digest.Digest]int64{}, unsynced: map[digest.Digest]struct{}{},
+		parts: map[digest.Digest]string{}, cuts: map[digest.Digest]string{}, proven: map[digest.Digest]int64{}, unsynced: map[digest.Digest]struct{}{},
 	}, nil
 }
 

@@ -32,8 +32,10 @@ type skipper interface {
 func (st *staging) partName(d digest.Digest) string { return st.newName() + "-" + d.Encoded() }
 
 // partOf is the digest of the blob of which the file has the beginning.
-func partOf(name string) (digest.Digest, bool) {
-	number, hex, _ := strings.Cut(name, "-")
+func partOf(name string) (digest.Digest, bool) { return heldFor(name, "-") }
+
+func heldFor(name, separator string) (digest.Digest, bool) {
+	number, hex, _ := strings.Cut(name, separator)
 	d := digest.Digest("sha256:" + hex)
 	return d, isNumber(number) && validDigest(d)
 }
@@ -45,17 +47,22 @@ func (l *layout) adoptParts(dir string) {
 		return
 	}
 	for _, e := range entries {
+		parts, nameFor := l.parts, l.staging.partName
 		d, ok := partOf(e.Name())
+		if !ok {
+			parts, nameFor = l.cuts, l.staging.cutName
+			d, ok = cutOf(e.Name())
+		}
 		info, err := e.Info()
 		if !ok || err != nil || !info.Mode().IsRegular() || info.Size() < minPart || time.Since(info.ModTime()) > partAge {
 			continue
 		}
-		if _, err := l.root.Lstat(blobPath(d)); err == nil || l.parts[d] != "" {
+		if _, err := l.root.Lstat(blobPath(d)); err == nil || parts[d] != "" {
 			continue
 		}
-		name := l.staging.partName(d)
+		name := nameFor(d)
 		if l.root.Rename(path.Join(dir, e.Name()), name) == nil {
-			l.parts[d] = name
+			parts[d] = name
 		}
 	}
 }

@@ -146,6 +146,9 @@ func removeStaging(root *os.Root, name string, keepParts bool) {
 	parts := false
 	for _, e := range entries {
 		_, isPart := partOf(e.Name())
+		if _, isCut := cutOf(e.Name()); isCut {
+			isPart = true
+		}
 		if !isPart && !isNumber(e.Name()) && e.Name() != stagingLock || !e.Type().IsRegular() {
 			return
 		}

@@ -84,6 +84,9 @@ func Open(ctx context.Context, ref Reference, opts Options) (Store, error) {
 	}
 	switch ref.Transport {
 	case TransportLayout:
+		if dirs := VolumeDirs(ref.Path); dirs != nil {
+			return OpenVolumes(ctx, dirs...)
+		}
 		return opened(openLayout(ref.Path))
 	case TransportArchive:
 		return opened(openArchive(ref.Path))
@@ -101,6 +104,9 @@ func Create(ctx context.Context, ref Reference, opts Options) (Store, error) {
 	}
 	switch ref.Transport {
 	case TransportLayout:
+		if VolumeDirs(ref.Path) != nil {
+			return nil, errVolume(ref.Path)
+		}
 		return opened(createLayout(ctx, ref.Path))
 	case TransportArchive:
 		return opened(createArchive(ref.Path))

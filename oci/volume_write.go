@@ -25,18 +25,14 @@ const spreadFile = ".goferry-volumes"
 // what is copied, the tag and the size only. What an earlier attempt has left of the same volumes is used; where there
 // are others, nothing is written. It returns also how many volumes there are.
 func CopyToVolumes(ctx context.Context, src Store, srcTarget, dir, tag string, size int64, opts CopyOptions) (ocispec.Descriptor, int, error) {
-	root, err := src.Resolve(ctx, srcTarget)
-	if err != nil {
-		return root, 0, err
-	}
-	g, err := Walk(ctx, src, root)
+	root, g, left, err := selectGraph(ctx, src, srcTarget, opts.Base)
 	if err != nil {
 		return root, 0, err
 	}
 	if err := missing(Lacking(src, g.Blobs), nil); err != nil {
 		return root, 0, err
 	}
-	w := &volumeWriter{src: src, dir: dir, root: root, graph: g, opts: opts}
+	w := &volumeWriter{src: src, dir: dir, root: opts.entry(root, left), graph: g, opts: opts}
 	if err := w.plan(ctx, tag, size); err != nil {
 		return root, 0, err
 	}

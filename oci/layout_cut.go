@@ -1,0 +1,105 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// cutName is what a temporary file is called that gets a blob in parts, in any order: <number>+<hex of its digest>. It
+// has holes where a part is still to come. Which parts are there is not written down: they are hashed.
+func (st *staging) cutName(d digest.Digest) string { return st.newName() + "+" + d.Encoded() }
+
+// cutOf is the digest of the blob of which the file has some parts.
+func cutOf(name string) (digest.Digest, bool) { return heldFor(name, "+") }
+
+// cutPart is a part of a blob, at its place in it.
+type cutPart struct {
+	offset, size int64
+	digest       digest.Digest
+	open         func() (io.ReadCloser, error) // ErrNotFound if it is not there
+}
+
+// pushCut writes those parts of a blob that are there. When all are, it is a blob; until then the file waits for the
+// others, as long as any part of a blob does. It returns which parts are missing, and which are wrong.
+func (l *layout) pushCut(ctx context.Context, desc ocispec.Descriptor, parts []cutPart) (absent, wrong []int, err error) {
+	if _, err := l.staged(ctx); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", l.dir, local(err))
+	}
+	w, err := l.openCut(ctx, desc)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", l.dir, local(err))
+	}
+	defer w.Discard()
+	for i, p := range parts {
+		switch err := w.pushPart(p); {
+		case errors.Is(err, ErrDigest):
+			wrong = append(wrong, i)
+		case errors.Is(err, ErrNotFound):
+			absent = append(absent, i)
+		case err != nil:
+			return nil, nil, errors.Join(local(err), w.leaveCut(desc))
+		}
+	}
+	if len(absent)+len(wrong) > 0 {
+		return absent, wrong, w.leaveCut(desc)
+	}
+	if _, err := copyBlob(ctx, io.Discard, io.NewSectionReader(w.file, 0, desc.Size), desc); err != nil {
+		return nil, nil, err
+	}
+	return nil, nil, w.rename(desc)
+}
+
+// openCut opens the file that has parts of a blob, or a new one.
+func (l *layout) openCut(ctx context.Context, desc ocispec.Descriptor) (*blobWriter, error) {
+	l.mu.Lock()
+	name, st := l.cuts[desc.Digest], l.staging
+	delete(l.cuts, desc.Digest)
+	l.mu.Unlock()
+	w := &blobWriter{layout: l, cancelled: ctx.Err, name: name}
+	var err error
+	if name != "" {
+		w.file, err = l.root.OpenFile(name, os.O_RDWR|openFlags, 0)
+	}
+	if name == "" || err != nil {
+		w.file, w.name, err = st.createNamed(st.cutName(desc.Digest))
+	}
+	if err == nil {
+		err = w.file.Truncate(desc.Size)
+	}
+	return w, err
+}
+
+// pushPart writes a part if it is there. Else it is not found, unless an earlier run has written it.
+func (w *blobWriter) pushPart(p cutPart) error {
+	desc := ocispec.Descriptor{Digest: p.digest, Size: p.size}
+	rc, err := p.open()
+	if err == nil {
+		defer rc.Close()
+		_, err = copyVerified(io.NewOffsetWriter(w.file, p.offset), newVerifier(w.cancelled, rc, desc))
+		return err
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	_, written := copyVerified(io.Discard, newVerifier(w.cancelled, io.NewSectionReader(w.file, p.offset, p.size), desc))
+	if errors.Is(written, ErrDigest) {
+		return err
+	}
+	return written
+}
+
+// leaveCut keeps the file for the parts to come.
+func (w *blobWriter) leaveCut(desc ocispec.Descriptor) error {
+	w.closed = true
+	err := errors.Join(w.file.Sync(), w.file.Close())
+	w.layout.mu.Lock()
+	defer w.layout.mu.Unlock()
+	w.layout.cuts[desc.Digest] = w.name
+	return local(err)
+}

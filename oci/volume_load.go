@@ -1,0 +1,289 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// A VolumesError is a copy from volumes that is not complete yet. What was right on those that were there has arrived,
+// and nothing is tagged. It is [ErrDigest] if anything is damaged, and [ErrNotFound].
+type VolumesError struct {
+	Digest  digest.Digest // of what is copied
+	Volumes int           // of the set
+	Missing []VolumeBlobs
+	Damaged []VolumeBlobs
+}
+
+// VolumeBlobs are blobs, whole or in part on one volume.
+type VolumeBlobs struct {
+	Volume int    // 0 if no volume has them
+	Dir    string // where the volume is; "" if it was not there
+	Blobs  []ocispec.Descriptor
+}
+
+func (e *VolumesError) Error() string {
+	var said []string
+	for _, v := range e.Damaged {
+		said = append(said, fmt.Sprintf("%s has %d damaged blobs (%s, …)", e.name(v), len(v.Blobs), v.Blobs[0].Digest))
+	}
+	for _, v := range e.Missing {
+		said = append(said, fmt.Sprintf("%d blobs are missing, on %s", len(v.Blobs), e.name(v)))
+	}
+	return strings.Join(said, "; ")
+}
+
+func (e *VolumesError) name(v VolumeBlobs) string {
+	return fmt.Sprintf("volume %d of %d", v.Volume, e.Volumes)
+}
+
+func (e *VolumesError) Unwrap() []error {
+	if len(e.Damaged) > 0 {
+		return []error{ErrDigest, ErrNotFound}
+	}
+	return []error{ErrNotFound}
+}
+
+// loader copies what is on volumes.
+type loader struct {
+	*copier
+	src *volumes
+
+	mu       sync.Mutex
+	found    map[digest.Digest]bool // at dst, by name and size only; nil when these were proven
+	problems VolumesError
+}
+
+// copyVolumes is Copy from volumes that need not all be there. Blobs are kept at dst, which is tagged when it has them
+// all.
+func copyVolumes(ctx context.Context, src *volumes, root ocispec.Descriptor, g *Graph, dst Store, tag string, opts CopyOptions) error {
+	switch dst.(type) {
+	case *archive, *stream: // nothing of them is kept
+		if lacking := Lacking(src, g.Blobs); len(lacking) > 0 {
+			return src.lacks(lacking)
+		}
+		return copyGraph(ctx, src, root, g, dst, tag, opts)
+	}
+	l := &loader{copier: &copier{dst: dst, opts: opts}, src: src, found: map[digest.Digest]bool{}}
+	l.problems = VolumesError{Digest: root.Digest, Volumes: src.list.Volumes}
+	err := l.load(ctx, g.Blobs)
+	if err == nil && len(l.problems.Missing)+len(l.problems.Damaged) == 0 {
+		err = l.prove(ctx, g.Blobs)
+	}
+	if err == nil && len(l.problems.Missing)+len(l.problems.Damaged) > 0 {
+		err = l.problems.sorted()
+	}
+	if dst, ok := dst.(*layout); ok && err != nil {
+		dst.keep = true
+		return errors.Join(err, dst.sync())
+	}
+	if err != nil {
+		return err
+	}
+	return l.copyAll(ctx, nil, g, root, tag)
+}
+
+// lacks says on which volumes the blobs are.
+func (s *volumes) lacks(blobs []ocispec.Descriptor) error {
+	e := &VolumesError{Digest: s.list.Digest, Volumes: s.list.Volumes}
+	for _, desc := range blobs {
+		e.miss(s, desc)
+	}
+	return e.sorted()
+}
+
+// load copies the blobs that are there. What is damaged does not stop the others.
+func (l *loader) load(ctx context.Context, blobs []ocispec.Descriptor) error {
+	g, groupCtx := errgroup.WithContext(ctx)
+	g.SetLimit(l.concurrency())
+	for _, desc := range blobs {
+		if groupCtx.Err() != nil {
+			break
+		}
+		g.Go(func() error { return l.loadBlob(groupCtx, desc) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+func (l *loader) loadBlob(ctx context.Context, desc ocispec.Descriptor) error {
+	if ok, err := l.seems(ctx, desc); ok || err != nil {
+		l.skipped(desc, err)
+		return err
+	}
+	rc, err := l.src.Fetch(ctx, desc)
+	switch b := l.src.cut(desc); {
+	case err == nil:
+		rc.Close()
+		err = l.copyBlob(ctx, Blob{desc, func(ctx context.Context) (io.ReadCloser, error) { return l.src.Fetch(ctx, desc) }})
+	case b != nil && errors.Is(err, ErrNotFound):
+		if dst, ok := l.dst.(*layout); ok {
+			return l.loadParts(ctx, dst, desc, b)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case errors.Is(err, ErrDigest):
+		return l.problems.damage(ctx, l.src, desc)
+	case errors.Is(err, ErrNotFound):
+		l.problems.miss(l.src, desc)
+		return nil
+	}
+	return err
+}
+
+// seems reports whether a blob is at dst, for a layout by its name and size. It is hashed when all the others are there.
+func (l *loader) seems(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
+	dst, ok := l.dst.(*layout)
+	if !ok {
+		return l.dst.Exists(ctx, desc)
+	}
+	size, err := dst.blobSize(desc.Digest)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil || size != desc.Size || l.found == nil {
+		return false, err
+	}
+	l.found[desc.Digest] = true
+	return true, nil
+}
+
+// prove hashes what was at dst before, and copies what is not right there.
+func (l *loader) prove(ctx context.Context, blobs []ocispec.Descriptor) error {
+	before := slices.DeleteFunc(slices.Clone(blobs), func(desc ocispec.Descriptor) bool { return !l.found[desc.Digest] })
+	there, err := existing(ctx, l.dst, before, l.concurrency())
+	if err != nil {
+		return err
+	}
+	l.found = nil
+	return l.load(ctx, slices.DeleteFunc(before, func(desc ocispec.Descriptor) bool { return there[desc.Digest] }))
+}
+
+// miss adds a blob to those that are missing, with the volumes that have it.
+func (e *VolumesError) miss(s *volumes, desc ocispec.Descriptor) {
+	b := s.blobs[desc.Digest]
+	if b == nil {
+		b = &volumeBlob{}
+	}
+	if b.Parts == nil {
+		add(&e.Missing, s, b.Volume, desc)
+	}
+	for i := range b.Parts {
+		if f, err := s.openPart(b, i); err == nil {
+			f.Close()
+		} else {
+			add(&e.Missing, s, b.Parts[i].Volume, desc)
+		}
+	}
+}
+
+// damage adds a blob to those that are damaged, with the volumes on which it is.
+func (e *VolumesError) damage(ctx context.Context, s *volumes, desc ocispec.Descriptor) error {
+	b := s.cut(desc)
+	if b == nil {
+		for _, v := range s.mounted {
+			if _, err := v.layout.blobSize(desc.Digest); err == nil {
+				add(&e.Damaged, s, v.number, desc)
+			}
+		}
+		return nil
+	}
+	found := len(e.Damaged)
+	for i, p := range b.Parts {
+		f, err := s.openPart(b, i)
+		if err == nil {
+			_, err = copyBlob(ctx, io.Discard, f, ocispec.Descriptor{Digest: p.Digest, Size: p.Size})
+			f.Close()
+		}
+		if errors.Is(err, ErrDigest) {
+			add(&e.Damaged, s, p.Volume, desc)
+		}
+	}
+	if len(e.Damaged) == found { // each part is as volume.json says, and the blob is another
+		add(&e.Damaged, s, b.Parts[0].Volume, desc)
+	}
+	return ctx.Err()
+}
+
+// add adds a blob to those of a volume in the list.
+func add(list *[]VolumeBlobs, s *volumes, number int, desc ocispec.Descriptor) {
+	i := slices.IndexFunc(*list, func(v VolumeBlobs) bool { return v.Volume == number })
+	if i < 0 {
+		i = len(*list)
+		*list = append(*list, VolumeBlobs{Volume: number})
+		for _, v := range s.mounted {
+			if v.number == number {
+				(*list)[i].Dir = v.dir
+			}
+		}
+	}
+	v := &(*list)[i]
+	if !slices.ContainsFunc(v.Blobs, sameDigest(desc)) {
+		v.Blobs = append(v.Blobs, desc)
+	}
+}
+
+// sorted makes the same of the same problems, whatever the order in which they were found.
+func (e *VolumesError) sorted() error {
+	for _, list := range [][]VolumeBlobs{e.Missing, e.Damaged} {
+		slices.SortFunc(list, func(a, b VolumeBlobs) int { return a.Volume - b.Volume })
+		for _, v := range list {
+			sortDescriptors(v.Blobs)
+		}
+	}
+	return e
+}
+
+// loadParts adds the parts that are there to a blob that is not whole at dst.
+func (l *loader) loadParts(ctx context.Context, dst *layout, desc ocispec.Descriptor, b *volumeBlob) error {
+	var offset int64
+	parts := make([]cutPart, len(b.Parts))
+	for i, p := range b.Parts {
+		parts[i] = cutPart{offset, p.Size, p.Digest, func() (io.ReadCloser, error) {
+			f, err := l.src.openPart(b, i)
+			if err != nil {
+				return nil, err
+			}
+			return meteredFile{f, newMeter(struct{ io.Reader }{f}, l.opts.OnBytes)}, nil
+		}}
+		offset += p.Size
+	}
+	absent, wrong, err := dst.pushCut(ctx, desc, parts)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case errors.Is(err, ErrDigest):
+		return l.problems.damage(ctx, l.src, desc)
+	case err != nil:
+		return err
+	case len(absent)+len(wrong) == 0:
+		l.copied(desc)
+	}
+	for _, i := range absent {
+		add(&l.problems.Missing, l.src, b.Parts[i].Volume, desc)
+	}
+	for _, i := range wrong {
+		add(&l.problems.Damaged, l.src, b.Parts[i].Volume, desc)
+	}
+	return nil
+}
+
+// meteredFile is a file whose bytes are counted.
+type meteredFile struct {
+	io.Closer
+	io.Reader
+}
