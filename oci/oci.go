@@ -29,7 +29,7 @@
 //     into it stays.
 //   - What a killed process left is known by its free lock and removed by the next writer, unless there is
 //     anything in it that is not ours. The part of a large blob out of a registry is taken over: it is hashed and the
-//     rest is asked for. It waits for a week.
+//     rest is asked for. It waits for a week, as does a blob of which some parts have come from volumes.
 //   - Only reading writes nothing, so read-only media work.
 //   - Before blobs are written there is room for all that are missing, as far as the system says (see package space).
 //     Where the disk is full in spite of that what has come stays for the next attempt, as after an interruption.
@@ -57,6 +57,23 @@
 // What goes through a pipe can be written once and read once, see [CreateStream] and [CopyStream]. Such an archive
 // begins with oci-layout, index.json and all documents, so that who reads it knows which blobs are needed; it is read
 // in any order. One that was cut lacks blobs that its documents name, and is never taken for whole.
+//
+// # Volumes
+//
+// What is too large for a disc or a stick is spread over volumes, see [CopyToVolumes]: directories vol-01-of-03 and so
+// on, each of which can be carried alone. Each is a layout that lacks blobs:
+//
+//	oci-layout, index.json    the same in each, with all documents
+//	blobs/sha256/<hex>        the volume's own blobs, in the order of the graph
+//	parts/<hex>.<n>           part n, from 1, of a blob that is larger than a volume or than 4 GiB, where FAT32 stops
+//	volume.json               which volume of how many this is, of what, and on which volume each blob or part is
+//	SHA256SUMS                all these files, for sha256sum -c
+//
+// A volume counts a mebibyte for its file system, and for each file whole clusters of 4 KiB and one more. Volumes are
+// read in place as one store, in any order; nothing is joined. Copy from some of them leaves at its destination what
+// has come, and what is written to volume.json is only used to find things and to name what is missing: digests decide.
+// One possibility would be to cut an archive into pieces, as others do, but then one damaged piece costs all, they have
+// to be joined before anything can be read, and cannot be loaded one after the other.
 //
 // # Registries
 //

@@ -21,6 +21,10 @@ type VolumesError struct {
 	Volumes int           // of the set
 	Missing []VolumeBlobs
 	Damaged []VolumeBlobs
+
+	// Together are volumes with the parts of a blob that the destination takes only whole, in one copy. A layout keeps
+	// parts.
+	Together []int
 }
 
 // VolumeBlobs are blobs, whole or in part on one volume.
@@ -138,6 +142,7 @@ func (l *loader) loadBlob(ctx context.Context, desc ocispec.Descriptor) error {
 		return l.problems.damage(ctx, l.src, desc)
 	case errors.Is(err, ErrNotFound):
 		l.problems.miss(l.src, desc)
+		l.problems.join(l.src.cut(desc))
 		return nil
 	}
 	return err
@@ -189,6 +194,18 @@ func (e *VolumesError) miss(s *volumes, desc ocispec.Descriptor) {
 			add(&e.Missing, s, b.Parts[i].Volume, desc)
 		}
 	}
+}
+
+// join adds the volumes of a blob that cannot wait for some of them.
+func (e *VolumesError) join(b *volumeBlob) {
+	if b == nil {
+		return
+	}
+	for _, p := range b.Parts {
+		e.Together = append(e.Together, p.Volume)
+	}
+	slices.Sort(e.Together)
+	e.Together = slices.Compact(e.Together)
 }
 
 // damage adds a blob to those that are damaged, with the volumes on which it is.

@@ -28,12 +28,16 @@ func planVolumes(blobs []ocispec.Descriptor, root ocispec.Descriptor, tag string
 	list := &volumeList{MediaType: mediaTypeVolume, Digest: root.Digest, Tag: tag, VolumeSize: size, Volumes: maxVolumes, Volume: maxVolumes}
 	// A volume has at most one part of a blob that is not as large as a part may be.
 	common += mediumSize + fileCost(int64((files+len(blobs)+int(size/maxPartFile))*sumLine))
+	var least int64
+	for _, desc := range blobs {
+		least = max(least, fileCost(min(desc.Size, minPartFile)))
+	}
 	data, err := list.bytes()
 	for err == nil {
 		own := common + fileCost(int64(len(data)))
-		if size-own < fileCost(minPartFile) {
-			return nil, mark(ErrUsage, fmt.Errorf("a volume of %d bytes is too small: documents and lists take %d of each, and a file takes up to %d, so %d is the least",
-				size, own, fileCost(minPartFile), own+fileCost(minPartFile)))
+		if size < own+least {
+			return nil, mark(ErrUsage, fmt.Errorf("a volume of %d bytes is too small: what each needs takes %d, and blobs want %d at once, so %d is the least",
+				size, own, least, own+least))
 		}
 		p := &volumePlanner{room: size - own}
 		p.put(blobs)

@@ -19,7 +19,7 @@ func copyCommand() *cli.Command {
 		Name:      "copy",
 		Aliases:   []string{"push", "pull"},
 		Usage:     "move a bundle, with what refers to it, from one place to another",
-		ArgsUsage: "SRC DST",
+		ArgsUsage: "SRC… DST",
 		Description: "goferry push oci:bundle harbor.corp/go/app:v3\n" +
 			"goferry pull --verify --key release.pub harbor.corp/go/app:v3 oci-archive:app.tar\n\n" +
 			"SRC and DST are a directory (oci:DIR[:TAG]), a file (oci-archive:FILE[:TAG]) or a registry\n" +
@@ -29,10 +29,14 @@ func copyCommand() *cli.Command {
 			"written to DST before that. The flags for registries apply to SRC and DST; --username to one only.\n\n" +
 			"With --since DST is a delta: all but the blobs that the other side has, as a receipt of it says (see\n" +
 			"\"goferry help receipt\"), a directory that was unpacked into, or a bundle that went there. Copy the delta\n" +
-			"to where the rest is, or unpack it into such a directory.",
+			"to where the rest is, or unpack it into such a directory.\n\n" +
+			"With --volume-size DST is a directory, in which volumes are made that can be burnt or carried on their\n" +
+			"own. Each counts a MiB for its file system, and for each file whole clusters of 4 KiB and one more. SRC may\n" +
+			"be volumes, in any order: all, one after the other, or their directory. DST keeps what has arrived.",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.BoolFlag{Name: "verify", Usage: "copy only what is signed, and whole"},
 			&cli.StringSliceFlag{Name: "since", Usage: "leave out what `RECEIPT|REF|DIR` has; may be repeated"},
+			&cli.StringFlag{Name: "volume-size", Usage: "spread the bundle over volumes of `SIZE`: 4.4GB, 700MiB, cd, dvd, bd"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be sent, and change nothing"},
 			&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 6, Usage: "copy `N` blobs at once"},
 			formatFlag(), progressFlag(), quietFlag(),
@@ -42,7 +46,7 @@ func copyCommand() *cli.Command {
 }
 
 func copyBundle(c *cli.Context) error {
-	args, err := arguments(c, "SRC", "DST")
+	args, err := copyArguments(c)
 	if err != nil {
 		return err
 	}
@@ -58,8 +62,10 @@ func copyBundle(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	src, dst := j.places[0], j.places[1]
-	if err := cmp.Or(checkDestination(dst), checkStreams(c, src, dst), checkSince(c, src, dst), checkDryRun(c, src)); err != nil {
+	sources, dst := j.places[:len(j.places)-1], j.places[len(j.places)-1]
+	src := sources[0]
+	err = cmp.Or(checkDestination(dst), checkStreams(c, src, dst), checkSince(c, src, dst), checkDryRun(c, src), checkVolumes(c, sources, dst))
+	if err != nil {
 		return err
 	}
 	believe, err := copyTrust(c, j)
@@ -76,7 +82,7 @@ func copyBundle(c *cli.Context) error {
 	desc, err := j.copyTrusted(c, believe, &count)
 	j.recordCopied(c.Context, desc.Digest, err)
 	if err != nil {
-		return j.explain(j.nameMissing(err))
+		return j.explain(j.nameVolumes(j.nameMissing(err)))
 	}
 	j.tellDelta(c, &count)
 	j.show.close()
@@ -88,7 +94,7 @@ func (j *job) copyTrusted(c *cli.Context, believe believer, count *copyCount) (o
 	if j.places[0].IsStream() {
 		return j.copyStdin(c, count.options(c.Int("jobs"), j.show))
 	}
-	src, target, err := j.open(c.Context)
+	src, target, err := j.openSources(c.Context)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -110,6 +116,9 @@ func (j *job) copyTrusted(c *cli.Context, believe believer, count *copyCount) (o
 // copy copies target to the job's last place.
 func (j *job) copy(c *cli.Context, src oci.Store, target string, count *copyCount) (ocispec.Descriptor, error) {
 	j.announce(c.Context, src, target)
+	if c.IsSet("volume-size") {
+		return j.copyToVolumes(c, src, target, count.options(c.Int("jobs"), j.show))
+	}
 	dst, tag, err := j.createFor(c)
 	if err != nil {
 		return ocispec.Descriptor{}, err

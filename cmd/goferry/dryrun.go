@@ -28,7 +28,7 @@ func checkDryRun(c *cli.Context, src place) error {
 
 // dryRun prints what a copy would send.
 func (j *job) dryRun(c *cli.Context, base *oci.Base) error {
-	src, target, err := j.open(c.Context)
+	src, target, err := j.openSources(c.Context)
 	if err != nil {
 		return err
 	}
