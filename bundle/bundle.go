@@ -77,6 +77,13 @@
 // added without them: their digests prove which files the directory must have, and the files' size,
 // mode and time that nobody touched them since they were proven.
 //
+// # A delta
+//
+// A [Receipt] says which blobs a place has. A copy without them is a delta: a layout with all documents and signatures,
+// whose entry in index.json says what it builds on, for people. What it lacks is known by looking, where it arrives: at
+// the layout or registry that it is copied to, or in the directory that it is unpacked into, whose files are proven to
+// be of the same layers. So a receipt that lies, or another base, makes a bundle that is refused, and never a wrong one.
+//
 // # Who made it
 //
 // Sign signs the index, and each manifest as Harbor asks for that, in the two forms that cosign has (see package

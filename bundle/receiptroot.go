@@ -77,6 +77,7 @@ func openUnpacked(ctx context.Context, generation string) (oci.Store, []*Verifie
 	for _, b := range was.Bundles {
 		v, err := open(ctx, kept, b.Digest.String())
 		if err == nil {
+			v.report = reporter(nil)
 			_, _, err = v.openGraph(ctx)
 		}
 		if err != nil {

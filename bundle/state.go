@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io/fs"
 	"os"
@@ -48,31 +49,41 @@ func fileState(name string, info fs.FileInfo) stateFile {
 	return stateFile{name, info.Mode(), info.Size(), info.ModTime()}
 }
 
-// link takes a layer's files from the current generation if it was proven to be the same layer
-// and nobody touched them since, as far as size, mode and time tell. What was GOROOT may be so no
-// more: then its module zip is taken.
-func (g *generation) link(l proofLayer, goroot bool) (bool, error) {
+// linkable returns the files that the current generation has of a layer, if they were proven to be of the same layer
+// and nobody touched them since, as far as size, mode and time tell. What was GOROOT may be so no more: then its module
+// zip is taken.
+func (g *generation) linkable(l proofLayer, goroot bool) []stateFile {
 	was, is := g.before.Layers[l.desc.Digest], layerState(l, goroot)
+	files := was.Files
 	if !goroot {
 		outside := func(f stateFile) bool { return !strings.HasPrefix(f.Name, genMod+"/") }
-		was.Files = slices.DeleteFunc(slices.Clone(was.Files), outside)
+		files = slices.DeleteFunc(slices.Clone(files), outside)
 	}
-	if was.Name != is.Name || was.Sum != is.Sum || was.DiffID != is.DiffID || goroot && !was.GOROOT || len(was.Files) == 0 || !g.untouched(was.Files) {
-		return false, nil
+	// That the layer is its own diff_id was proven with its digest.
+	sameForm := is.DiffID == "" || is.DiffID == was.DiffID || l.desc.MediaType == mediaTypeTar
+	if was.Name != is.Name || was.Sum != is.Sum || !sameForm || goroot && !was.GOROOT || len(files) == 0 || !g.untouched(files) {
+		return nil
 	}
-	for _, f := range was.Files {
+	return files
+}
+
+// link takes a layer's files from the current generation.
+func (g *generation) link(l proofLayer, goroot bool, files []stateFile) error {
+	for _, f := range files {
 		if err := g.mkdir(path.Dir(f.Name)); err != nil {
-			return false, err
+			return err
 		}
 		if err := g.tree.root.Link(path.Join(g.old, f.Name), path.Join(g.dir, f.Name)); err != nil {
-			return false, fmt.Errorf("link from the generation before: %w", err)
+			return fmt.Errorf("link from the generation before: %w", err)
 		}
 	}
-	is.Files = was.Files
+	is := layerState(l, goroot)
+	is.DiffID = cmp.Or(is.DiffID, g.before.Layers[l.desc.Digest].DiffID)
+	is.Files = files
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.state.Layers[l.desc.Digest] = is
-	return true, nil
+	return nil
 }
 
 func (g *generation) untouched(files []stateFile) bool { return untouched(g.tree.root, g.old, files) }

@@ -57,7 +57,7 @@ type UnpackedBundle struct {
 // All is written below a name of its own and becomes current in one step, after every byte was
 // proven and is on the disk: whoever uses dir/current sees the old generation or the new one.
 // When anything fails dir is as it was. Layers that the current generation has, untouched, are
-// linked from it and not read again. One Unpack at a time works on a dir; others wait.
+// linked from it and not read again, so a delta can do without them. One Unpack at a time works on a dir; others wait.
 //
 // Bundles are merged, or refused, as [OpenSite] does it. A bundle of a directory is added to by its
 // digest: another bundle of the same name does not replace it.
@@ -175,7 +175,7 @@ func (u *unpacker) name() string {
 // fill writes everything of a generation. The graphs, which have thousands of small files, are read
 // first; what contradicts itself in them is found before anything is written.
 func (u *unpacker) fill(ctx context.Context, g *generation) error {
-	parts, err := u.openGraphs(ctx)
+	parts, err := u.openGraphs(ctx, g)
 	if err != nil {
 		return err
 	}
@@ -187,6 +187,9 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 		return err
 	}
 	u.choose()
+	if err := u.checkThere(g); err != nil {
+		return err
+	}
 	if err := u.checkRoom(g, m); err != nil {
 		return err
 	}

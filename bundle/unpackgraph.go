@@ -10,10 +10,12 @@ import (
 )
 
 // openGraphs reads the graph layers of the bundles.
-func (u *unpacker) openGraphs(ctx context.Context) ([]part, error) {
+func (u *unpacker) openGraphs(ctx context.Context, g *generation) ([]part, error) {
 	var parts []part
 	for _, b := range u.bundles {
-		record, files, err := b.openGraph(ctx)
+		v, closeGraph := u.withGraph(ctx, g, b.Verified)
+		record, files, err := v.openGraph(ctx)
+		closeGraph()
 		if err != nil && u.stays(b.Verified) {
 			return nil, u.touched(b.Name, fmt.Errorf("module graph: %w", err))
 		}

@@ -51,31 +51,39 @@ func (u *unpacker) contentsOf(b SiteBundle) map[string]moduleContent {
 	return contents
 }
 
+func (u *unpacker) isGOROOT(l siteLayer) bool {
+	return layerKind(l.desc) == kindToolchain && layerName(l.desc) == u.goroot
+}
+
+// linkable returns the files that the current generation has of a layer; none where it has to be read.
+func (u *unpacker) linkable(g *generation, l siteLayer) []stateFile {
+	if layerKind(l.desc) != kindToolchain && u.opts.Extract != g.before.Extract {
+		return nil
+	}
+	return g.linkable(l.proofLayer, u.isGOROOT(l))
+}
+
 // layer links or writes what one layer holds.
 func (u *unpacker) layer(ctx context.Context, g *generation, l siteLayer) error {
 	m, _ := layerModule(l.desc)
 	isModule := layerKind(l.desc) != kindToolchain // a further toolchain is one too
-	goroot := !isModule && m.String() == u.goroot
 	if layerKind(l.desc) == kindModule {
 		u.mu.Lock()
 		u.result.Modules++
 		u.mu.Unlock()
 	}
-	if !isModule || u.opts.Extract == g.before.Extract {
-		linked, err := g.link(l.proofLayer, goroot)
-		if err != nil {
+	if files := u.linkable(g, l); files != nil {
+		if err := g.link(l.proofLayer, u.isGOROOT(l), files); err != nil {
 			return err
 		}
-		if linked {
-			l.v.report(Event{Stage: l.v.stage, Bytes: l.desc.Size, Skipped: true})
-			return u.linkedLayer(g, l, m, isModule)
-		}
+		l.v.report(Event{Stage: l.v.stage, Bytes: l.desc.Size, Skipped: true})
+		return u.linkedLayer(g, l, m, isModule)
 	}
 	if u.stays(l.v) {
 		return u.touched(l.name, errors.New("not the files that were unpacked"))
 	}
 	var err error
-	w := g.layer(l.proofLayer, goroot)
+	w := g.layer(l.proofLayer, u.isGOROOT(l))
 	if isModule {
 		err = u.module(ctx, w, l, m)
 	} else {

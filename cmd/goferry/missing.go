@@ -61,6 +61,19 @@ func (j *job) nameDelta(r *bundle.Report, err error) error {
 	return withHint(errors.Join(append(others, err)...), "it goes where %s is: goferry copy %s DST, or goferry unpack %s DIR", baseNames(r.Delta), ref, ref)
 }
 
+// hintBase says where a delta among the bundles can be unpacked, if one was not whole where it was.
+func hintBase(err error, bundles []bundle.SiteBundle) error {
+	if !errors.Is(err, bundle.ErrIncomplete) {
+		return err
+	}
+	for _, b := range bundles {
+		if b.Delta != nil {
+			return withHint(err, "%s is a delta: unpack it where %s is, or name that together with it", b.Name, baseNames(b.Delta))
+		}
+	}
+	return err
+}
+
 // baseNames says what a delta builds on.
 func baseNames(d *oci.Delta) string {
 	if len(d.Base) == 0 {

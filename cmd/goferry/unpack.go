@@ -21,7 +21,8 @@ func unpackCommand() *cli.Command {
 			"\". DIR/current/env\" the go command uses both and no network. Who signed is asked first, and every\n" +
 			"byte is verified before it is used. DIR/current is replaced at once or not at all; what it was before stays for --rollback.\n\n" +
 			"Several bundles are merged, and refused if they contradict each other. DIR then has what was\n" +
-			"named, and with --add what it had before as well.",
+			"named, and with --add what it had before as well. A delta (see \"goferry help receipt\") goes where DIR\n" +
+			"has what it builds on.",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringSliceFlag{Name: "platform", Aliases: []string{"p"}, Usage: "unpack for `OS/ARCH` (default: this one)"},
 			&cli.BoolFlag{Name: "extract", Usage: "also make a read-only GOMODCACHE that many users can share"},
@@ -70,7 +71,7 @@ func unpack(c *cli.Context) error {
 		err = j.accept(believe, bundles)
 	}
 	if err != nil {
-		return j.explain(err)
+		return j.explain(hintBase(err, bundles))
 	}
 	j.show.close()
 	return printUnpacked(c, unpacked)

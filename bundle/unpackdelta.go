@@ -1,0 +1,72 @@
+package bundle
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/goferry/goferry/oci"
+)
+
+// checkThere fails if the bundles and the current generation do not have every layer between them. What is missing is
+// named before anything is written.
+func (u *unpacker) checkThere(g *generation) error {
+	var missing []string
+	for name, l := range u.layers {
+		if u.stays(l.v) || !l.v.lacks(l.desc) {
+			continue
+		}
+		if other, ok := u.elsewhere(l); ok {
+			u.layers[name] = other
+			continue
+		}
+		if u.linkable(g, l) == nil {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	slices.Sort(missing)
+	return fmt.Errorf("unpack: %w: neither %s nor %s has all layers, %d are missing: %s",
+		ErrIncomplete, u.bundles[0].Name, u.tree.dir, len(missing), someOf(missing))
+}
+
+// lacks reports whether a blob is one that was left out.
+func (v *Verified) lacks(desc ocispec.Descriptor) bool {
+	return len(oci.Lacking(v.store, []ocispec.Descriptor{desc})) > 0
+}
+
+// elsewhere is the same layer in another of the bundles.
+func (u *unpacker) elsewhere(l siteLayer) (siteLayer, bool) {
+	for _, b := range u.bundles {
+		if u.stays(b.Verified) || b.lacks(l.desc) {
+			continue
+		}
+		for _, other := range b.layers() {
+			if other.desc.Digest == l.desc.Digest {
+				return siteLayer{b.Name, b.Verified, other}, true
+			}
+		}
+	}
+	return siteLayer{}, false
+}
+
+// withGraph is a bundle whose graph layer can be read: one that was left out of a delta is among what the current
+// generation keeps of its bundles, if that is what the delta builds on. The caller calls the function that closes it.
+func (u *unpacker) withGraph(ctx context.Context, g *generation, v *Verified) (*Verified, func()) {
+	nothing := func() {}
+	if g.old == "" || u.stays(v) || !v.lacks(v.graph()) {
+		return v, nothing
+	}
+	kept, err := oci.Open(ctx, oci.Reference{Transport: oci.TransportLayout, Path: filepath.Join(u.tree.dir, filepath.FromSlash(g.old), genBundles)}, oci.Options{})
+	if err != nil {
+		return v, nothing // which then says what is missing
+	}
+	other := *v
+	other.store = kept
+	return &other, func() { kept.Close() }
+}
