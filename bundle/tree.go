@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -54,25 +55,39 @@ func openTree(ctx context.Context, dir string) (*tree, error) {
 	}
 }
 
-// clear removes the generations that keep does not want.
+// clear removes the generations that keep does not want. Each first loses its name: what is left when this is killed is
+// known for what it is.
 func (t *tree) clear(keep func(name string) bool) error {
 	entries, err := fs.ReadDir(t.root.FS(), dirGenerations)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		name := path.Join(dirGenerations, e.Name())
-		if keep(e.Name()) || !e.IsDir() {
+		if keep(e.Name()) || !t.isOurs(e) {
 			continue
 		}
-		if _, err := t.root.Lstat(path.Join(name, genState)); err != nil && !strings.HasPrefix(e.Name(), stagePrefix) {
-			continue // not one of ours
+		name := path.Join(dirGenerations, e.Name())
+		if !strings.HasPrefix(e.Name(), stagePrefix) {
+			gone := path.Join(dirGenerations, stagePrefix+rand.Text()[:8])
+			if err := t.root.Rename(name, gone); err != nil {
+				return err
+			}
+			name = gone
 		}
 		if err := t.root.RemoveAll(name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// isOurs says whether an entry of the directory of generations is one, or what is left of one.
+func (t *tree) isOurs(e fs.DirEntry) bool {
+	if !e.IsDir() {
+		return false
+	}
+	_, err := t.root.Lstat(path.Join(dirGenerations, e.Name(), genState))
+	return err == nil || strings.HasPrefix(e.Name(), stagePrefix)
 }
 
 // close releases the lock. A directory that this run made and put nothing into is removed.

@@ -105,9 +105,14 @@ func (l *layout) sweep() {
 	}
 	for _, e := range entries {
 		random, ok := strings.CutPrefix(e.Name(), stagingPrefix)
-		if ok && isRandom(random) && e.IsDir() && abandoned(l.root, e.Name()) {
+		if !ok || !isRandom(random) || !e.IsDir() {
+			continue
+		}
+		if abandoned(l.root, e.Name()) {
 			l.adoptParts(e.Name())
 			removeStaging(l.root, e.Name(), false)
+		} else {
+			l.root.Remove(e.Name()) // only if it is empty: its process was killed before it made the lock
 		}
 	}
 }

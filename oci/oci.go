@@ -35,7 +35,8 @@
 //     Where the disk is full in spite of that what has come stays for the next attempt, as after an interruption.
 //
 // [Check] goes on after what is damaged, and tells of all of it. [Repair] fetches just that from other stores. An archive
-// cannot be repaired in its place, and a registry keeps the blob that it has, whatever is sent.
+// cannot be repaired in its place, and a registry keeps the blob that it has, whatever is sent. [Prune] removes blobs,
+// which nothing else does; the lock that keeps it away is that on the staging directory of whoever writes.
 //
 // Only regular files are read, at most as many bytes as their descriptor says. Documents are at most 4 MiB of strict
 // JSON, and index.json 8 MiB, see [DecodeStrict]; digests are SHA-256, and are checked before they become a path.
