@@ -97,17 +97,17 @@ func (j *job) serveFrom(opts *serve.Options, names []string, believe believer) {
 	}
 }
 
-// recordServing has what becomes of the bundles recorded. Where it cannot be, that is told, and the server goes on for
+// recordServing has what becomes of the bundles recorded, and then told. Where it cannot be, that is told, and the server goes on for
 // those who use it.
 func (j *job) recordServing(opts *serve.Options, t *trail, now func() map[string]digest.Digest) {
 	renewed, failed := opts.Renewed, opts.Failed
 	opts.Renewed = func(bundles []string) {
-		renewed(bundles)
 		report(j.show, t.serving(now()))
+		renewed(bundles)
 	}
 	opts.Failed = func(err error) {
-		failed(err)
 		report(j.show, t.refused(err))
+		failed(err)
 	}
 }
 
