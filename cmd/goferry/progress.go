@@ -97,6 +97,12 @@ func (s *stage) add(e bundle.Event) {
 	}
 	s.TotalItems = max(s.TotalItems, e.TotalItems)
 	s.TotalBytes = max(s.TotalBytes, e.TotalBytes)
+	if s.TotalItems > 0 { // it came to more than was announced
+		s.TotalItems = max(s.TotalItems, s.Items)
+	}
+	if s.TotalBytes > 0 {
+		s.TotalBytes = max(s.TotalBytes, s.Bytes)
+	}
 	s.fresh = true
 }
 
@@ -117,6 +123,8 @@ func (s *stage) String() string {
 	switch s.Name {
 	case "sign":
 		text += " manifests"
+	case "rehearse":
+		text += " commands"
 	case "copy", "repair":
 		text += " blobs"
 	case "push":

@@ -86,7 +86,13 @@ func takeReceipt(c *cli.Context, ref string, believe believer) (*bundle.Receipt,
 		Trust: believe(p), Progress: j.show.event,
 		Warn: func(text string) { tell(j.show, "warning", text) },
 	})
-	return r, j.explain(err)
+	if err != nil {
+		return nil, j.explain(err)
+	}
+	for _, b := range r.Bundles {
+		trailOf(c.Context).read(ref, b.Digest)
+	}
+	return r, nil
 }
 
 // receiptTargets are what ref names, or all that has a name.

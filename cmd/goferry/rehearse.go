@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/goferry/goferry/bundle"
 	"github.com/goferry/goferry/bundle/gomod"
 	"github.com/goferry/goferry/bundle/rehearse"
 )
@@ -86,7 +87,7 @@ func rehearseBundle(c *cli.Context) error {
 		return j.explain(err)
 	}
 	j.show.close()
-	run := rehearsalRun{r: r, stderr: c.App.ErrWriter, quiet: c.Bool("quiet")}
+	run := rehearsalRun{r: r, show: j.show, stderr: c.App.ErrWriter, quiet: c.Bool("quiet")}
 	run.announce(c)
 	if len(words) > 1 {
 		err = run.command(c, dirs[0], words[1:])
@@ -114,6 +115,7 @@ func printStep(c *cli.Context, line string) error {
 // A rehearsalRun is a rehearsal with what came of it until now.
 type rehearsalRun struct {
 	r      *rehearse.Rehearsal
+	show   display
 	stderr io.Writer
 	quiet  bool
 
@@ -219,4 +221,5 @@ func (r *rehearsalRun) add(s rehearse.Step) {
 		r.miss(s.Result.Missing)
 	}
 	r.commands = append(r.commands, command)
+	r.show.event(bundle.Event{Stage: "rehearse", Item: strings.Join(s.Args, " "), Items: 1})
 }

@@ -38,7 +38,7 @@ func rehearseBeforeTag(c *cli.Context, show display, opts *bundle.PackOptions) *
 			return err
 		}
 		show.close() // all is packed
-		run := rehearsalRun{r: r, stderr: show, quiet: c.Bool("quiet")}
+		run := rehearsalRun{r: r, show: show, stderr: show, quiet: c.Bool("quiet")}
 		err = run.projects(c, opts.Dirs)
 		*result = run.result(false)
 		return errors.Join(err, r.Close())
