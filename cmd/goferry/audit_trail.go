@@ -26,8 +26,9 @@ type trail struct {
 type auditWork struct {
 	Read     []auditPlace    `json:"read,omitempty"`
 	Written  []auditPlace    `json:"written,omitempty"`
-	Keys     []auditKey      `json:"keys,omitempty"`   // private ones that were used or made
-	Policy   *auditPolicy    `json:"policy,omitempty"` // that was asked
+	Removed  []string        `json:"removed,omitempty"` // by prune: blobs, tags and generations
+	Keys     []auditKey      `json:"keys,omitempty"`    // private ones that were used or made
+	Policy   *auditPolicy    `json:"policy,omitempty"`  // that was asked
 	Decided  []auditDecision `json:"decided,omitempty"`
 	Insecure bool            `json:"insecureIgnoreSignature,omitempty"`
 	Stages   []*stage        `json:"stages,omitempty"` // how much was done in each
@@ -89,6 +90,10 @@ func (t *trail) read(reference string, d digest.Digest) {
 
 func (t *trail) wrote(reference string, d digest.Digest) {
 	t.note(func(w *auditWork) { w.Written = addPlace(w.Written, reference, d) })
+}
+
+func (t *trail) removed(names []string) {
+	t.note(func(w *auditWork) { w.Removed = append(w.Removed, names...) })
 }
 
 // addPlace adds a place, or the digest to it that was not known yet.

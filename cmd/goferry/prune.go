@@ -116,6 +116,10 @@ func pruneUnpacked(c *cli.Context, dir string) error {
 }
 
 func (r *pruned) print(c *cli.Context, place string, names []string) error {
+	if !c.Bool("dry-run") {
+		trailOf(c.Context).wrote(place, "")
+		trailOf(c.Context).removed(names)
+	}
 	if c.String("format") == "json" {
 		return printJSON(c, r)
 	}
