@@ -80,3 +80,56 @@ func words(data json.RawMessage) (map[string]string, error) {
 	}
 	return claims, nil
 }
+
+// encode is json.Marshal without the escapes that are for web pages, which would make of a "<" six bytes.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// maxNesting is how deep objects and lists may be in each other.
+const maxNesting = 200
+
+// checkKeys holds that no object in data, which is well-formed JSON, has a key twice: of two values one reader takes
+// the first, and another the last.
+func checkKeys(data []byte) error {
+	type level struct {
+		keys  map[string]bool // nil: a list
+		value bool            // the next token is one, or begins one
+	}
+	var open []level
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	for {
+		token, err := dec.Token()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if n := len(open); n > 0 && open[n-1].keys != nil && token != json.Delim('}') {
+			top := &open[n-1]
+			if key, _ := token.(string); !top.value && top.keys[key] {
+				return fmt.Errorf("JSON key %q is there twice", key)
+			} else if !top.value {
+				top.keys[key] = true
+			}
+			top.value = !top.value
+		}
+		switch token {
+		case json.Delim('{'):
+			open = append(open, level{keys: make(map[string]bool)})
+		case json.Delim('['):
+			open = append(open, level{})
+		case json.Delim('}'), json.Delim(']'):
+			open = open[:len(open)-1]
+		}
+		if len(open) > maxNesting {
+			return fmt.Errorf("JSON nested deeper than %d", maxNesting)
+		}
+	}
+}

@@ -15,8 +15,11 @@
 //
 // and the signature, over exactly its bytes, stands in base64 beside it. A sigstore bundle is the newer one: a JSON
 // file with a DSSE envelope of an in-toto statement whose subject is the digest and whose predicateType is
-// https://sigstore.dev/cosign/sign/v1; the claims are the subject's annotations. An attestation has the same form and
-// another predicateType. It is never taken for a signature, though cosign does.
+// https://sigstore.dev/cosign/sign/v1; the claims are the subject's annotations.
+//
+// An [Attestation] has the form of the newer one, another predicateType, and a predicate: what is said of the digest. It
+// is never taken for a signature, though cosign does, nor a signature for it. What it says is not looked at, and no more
+// is believed of it than that the key said so; only that no two readers see two things in it.
 //
 // # Algorithms
 //

@@ -46,10 +46,10 @@ type envelopeSignature struct {
 }
 
 type statement struct {
-	Type          string    `json:"_type"`
-	Subject       []subject `json:"subject"`
-	PredicateType string    `json:"predicateType"`
-	Predicate     struct{}  `json:"predicate"`
+	Type          string          `json:"_type"`
+	Subject       []subject       `json:"subject"`
+	PredicateType string          `json:"predicateType"`
+	Predicate     json.RawMessage `json:"predicate"`
 }
 
 type subject struct {
@@ -59,10 +59,16 @@ type subject struct {
 
 // SignBundle returns a sigstore bundle. It has no place for the statement's Reference.
 func (s *Signer) SignBundle(st Statement) ([]byte, error) {
-	body, err := json.Marshal(statement{
+	return s.signStatement(st, PredicateType, json.RawMessage("{}"), maxBundle)
+}
+
+// signStatement returns a sigstore bundle of at most so many bytes.
+func (s *Signer) signStatement(st Statement, predicateType string, predicate json.RawMessage, most int) ([]byte, error) {
+	body, err := encode(statement{
 		Type:          statementType,
 		Subject:       []subject{{map[string]string{"sha256": st.Digest.Encoded()}, st.Claims}},
-		PredicateType: PredicateType,
+		PredicateType: predicateType,
+		Predicate:     predicate,
 	})
 	if err != nil {
 		return nil, err
@@ -71,13 +77,13 @@ func (s *Signer) SignBundle(st Statement) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(sigstoreBundle{
+	data, err := encode(sigstoreBundle{
 		MediaType: MediaTypeBundle,
 		Material:  material{publicKey{s.verifier.ID()}},
 		Envelope:  envelope{body, inTotoType, []envelopeSignature{{sig}}},
 	})
-	if err == nil && len(data) > maxBundle {
-		err = fmt.Errorf("sign %s: the sigstore bundle would have %d bytes, at most %d are read", st.Digest, len(data), maxBundle)
+	if err == nil && len(data) > most {
+		err = fmt.Errorf("sign %s: the sigstore bundle would have %d bytes, at most %d are read", st.Digest, len(data), most)
 	}
 	return data, err
 }
@@ -85,72 +91,88 @@ func (s *Signer) SignBundle(st Statement) ([]byte, error) {
 // ParseBundle reads a sigstore bundle that a key signed. Entries of transparency logs and timestamps may be in it and
 // are not looked at; a certificate in place of the key may not.
 func ParseBundle(data []byte) (*Signature, error) {
-	if len(data) > maxBundle {
-		return nil, fmt.Errorf("%w: a sigstore bundle of %d bytes, at most %d are read", ErrMalformed, len(data), maxBundle)
+	body, sig, err := readBundle(data, maxBundle)
+	if err != nil {
+		return nil, err
+	}
+	read := func(want digest.Digest) (Statement, error) {
+		st, err := readStatement(body, want)
+		if err == nil && st.predicateType != PredicateType {
+			err = fmt.Errorf("an attestation (%q), which is not a signature", st.predicateType)
+		}
+		if err != nil {
+			return Statement{}, fmt.Errorf("%w: statement: %w", ErrMalformed, err)
+		}
+		return st.Statement, nil
+	}
+	return &Signature{dsse.PAE(inTotoType, body), sig, read}, nil
+}
+
+// readBundle returns the statement in a sigstore bundle, and its signature.
+func readBundle(data []byte, most int) (body, sig []byte, err error) {
+	if len(data) > most {
+		return nil, nil, fmt.Errorf("%w: a sigstore bundle of %d bytes, at most %d are read", ErrMalformed, len(data), most)
 	}
 	var mediaType string
 	var material, env, ignored json.RawMessage
-	err := record(data, map[string]any{"mediaType": &mediaType, "verificationMaterial": &material, "dsseEnvelope": &env})
+	err = record(data, map[string]any{"mediaType": &mediaType, "verificationMaterial": &material, "dsseEnvelope": &env})
 	if err == nil && mediaType != MediaTypeBundle {
 		err = fmt.Errorf("media type %q", mediaType)
 	}
 	if err == nil {
 		err = record(material, map[string]any{"publicKey": &ignored, "tlogEntries": &ignored, "timestampVerificationData": &ignored})
 	}
-	var s *Signature
 	if err == nil {
-		s, err = readEnvelope(env)
+		body, sig, err = readEnvelope(env)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: sigstore bundle: %w", ErrMalformed, err)
+		return nil, nil, fmt.Errorf("%w: sigstore bundle: %w", ErrMalformed, err)
 	}
-	return s, nil
+	return body, sig, nil
 }
 
-func readEnvelope(data json.RawMessage) (*Signature, error) {
-	var body []byte
-	var kind, sig, keyID string
+func readEnvelope(data json.RawMessage) (body, sig []byte, err error) {
+	var kind, text, keyID string
 	var signatures []json.RawMessage
 	if err := record(data, map[string]any{"payload": &body, "payloadType": &kind, "signatures": &signatures}); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if kind != inTotoType {
-		return nil, fmt.Errorf("payload of the type %q", kind)
+		return nil, nil, fmt.Errorf("payload of the type %q", kind)
 	}
 	if len(signatures) != 1 {
-		return nil, fmt.Errorf("%d signatures in one envelope", len(signatures))
+		return nil, nil, fmt.Errorf("%d signatures in one envelope", len(signatures))
 	}
-	if err := record(signatures[0], map[string]any{"sig": &sig, "keyid": &keyID}); err != nil {
-		return nil, err
+	if err := record(signatures[0], map[string]any{"sig": &text, "keyid": &keyID}); err != nil {
+		return nil, nil, err
 	}
-	raw, err := decodeSignature(sig)
-	if err != nil {
-		return nil, err
-	}
-	read := func(want digest.Digest) (Statement, error) {
-		st, err := readStatement(body, want)
-		if err != nil {
-			err = fmt.Errorf("%w: statement: %w", ErrMalformed, err)
-		}
-		return st, err
-	}
-	return &Signature{dsse.PAE(inTotoType, body), raw, read}, nil
+	sig, err = decodeSignature(text)
+	return body, sig, err
 }
 
-func readStatement(body []byte, want digest.Digest) (Statement, error) {
-	var kind, predicateType string
+// inToto is an in-toto statement about one thing.
+type inToto struct {
+	Statement
+	predicateType string
+	predicate     json.RawMessage
+}
+
+func readStatement(body []byte, want digest.Digest) (st inToto, err error) {
+	var kind string
 	var subjects []json.RawMessage
-	var ignored json.RawMessage
-	err := record(body, map[string]any{"_type": &kind, "subject": &subjects, "predicateType": &predicateType, "predicate": &ignored})
+	err = record(body, map[string]any{"_type": &kind, "subject": &subjects, "predicateType": &st.predicateType, "predicate": &st.predicate})
 	if err != nil {
-		return Statement{}, err
+		return inToto{}, err
 	}
 	if !strings.HasPrefix(kind, "https://in-toto.io/Statement/") {
-		return Statement{}, fmt.Errorf("it has the type %q", kind)
+		return inToto{}, fmt.Errorf("it has the type %q", kind)
 	}
-	if predicateType != PredicateType {
-		return Statement{}, fmt.Errorf("an attestation (%q), which is not a signature", predicateType)
-	}
+	st.Statement, err = findSubject(subjects, want)
+	return st, err
+}
+
+// findSubject returns the one of the subjects that has the digest.
+func findSubject(subjects []json.RawMessage, want digest.Digest) (Statement, error) {
 	var found *Statement
 	for _, data := range subjects {
 		if string(data) == "null" {
