@@ -22,6 +22,8 @@ type ArtifactReport struct {
 	Bytes      int64         `json:"bytes"`
 	Signatures []Signature   `json:"signatures"`
 	Problems   []Problem     `json:"problems,omitempty"`
+
+	Attestations []Attestation `json:"attestations,omitempty"` // those that were asked for
 }
 
 // VerifyArtifact proves of something that need not be a bundle who signed it, and that every blob below it is whole.
@@ -33,7 +35,7 @@ func VerifyArtifact(ctx context.Context, s oci.Store, target string, trust *Trus
 	if err != nil {
 		return nil, err
 	}
-	signatures, err := trust.check(ctx, s, desc, target)
+	believed, err := trust.check(ctx, s, desc, target)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +56,10 @@ func VerifyArtifact(ctx context.Context, s oci.Store, target string, trust *Trus
 		return nil, named("content of", desc.Digest, err)
 	}
 	bad := problems(checked.Damaged)
-	return &ArtifactReport{desc.Digest, desc.MediaType, checked.Blobs, checked.Bytes, signatures, bad}, joinProblems(bad)
+	return &ArtifactReport{
+		Digest: desc.Digest, MediaType: desc.MediaType, Blobs: checked.Blobs, Bytes: checked.Bytes,
+		Signatures: believed.Signatures, Attestations: believed.Attestations, Problems: bad,
+	}, joinProblems(bad)
 }
 
 // notBundle is [ErrNotBundle] for a document of another kind.

@@ -27,7 +27,7 @@ type forger struct {
 
 func (f forger) put(docs ...document) {
 	f.t.Helper()
-	if err := (&signRun{store: f.store}).put(f.t.Context(), docs...); err != nil {
+	if err := pushDocuments(f.t.Context(), f.store, docs...); err != nil {
 		f.t.Fatal(err)
 	}
 }

@@ -29,6 +29,8 @@ type Report struct {
 	Signatures []Signature   `json:"signatures,omitempty"` // none: nobody asked whose the bundle is
 	Delta      *oci.Delta    `json:"delta,omitempty"`      // what is said of blobs that were left out
 	Problems   []Problem     `json:"problems,omitempty"`
+
+	Attestations []Attestation `json:"attestations,omitempty"` // those that were asked for
 }
 
 // A Problem is one thing that is wrong with a bundle.
@@ -56,7 +58,10 @@ func (v *Verified) Check(ctx context.Context) (*Report, error) {
 	v = v.during("verify")
 	c := &checker{v: v, contents: make(map[string]moduleContent)}
 	layers := v.layers()
-	report := &Report{Digest: v.Index.Digest, Platforms: v.platforms(), Blobs: 1 + 2*len(v.Platforms) + len(layers), Bytes: v.Index.Size, Signatures: v.Signatures, Delta: v.Delta}
+	report := &Report{
+		Digest: v.Index.Digest, Platforms: v.platforms(), Blobs: 1 + 2*len(v.Platforms) + len(layers), Bytes: v.Index.Size,
+		Signatures: v.Signatures, Attestations: v.Attestations, Delta: v.Delta,
+	}
 	for _, p := range v.Platforms {
 		report.Bytes += p.Manifest.Size + p.Config.Size
 	}

@@ -56,9 +56,9 @@ func (t *receiptTaker) take(ctx context.Context, target string) error {
 	if err != nil {
 		return err
 	}
-	var signatures []Signature
+	var believed Decision
 	if t.opts.Trust != nil {
-		if signatures, err = t.opts.Trust.check(ctx, t.store, desc, target); err != nil {
+		if believed, err = t.opts.Trust.check(ctx, t.store, desc, target); err != nil {
 			return err
 		}
 	}
@@ -77,7 +77,7 @@ func (t *receiptTaker) take(ctx context.Context, target string) error {
 			b.Name = title(n.Data)
 		}
 	}
-	b.Sequence = sequences(signatures)[b.Name]
+	b.Sequence = sequences(believed.Signatures)[b.Name]
 	lacking, err := t.look(ctx, all)
 	if err != nil {
 		return err

@@ -207,13 +207,13 @@ func (r *signRun) plan(ctx context.Context, t *signee) (err error) {
 		t.says.Claims = ours.Claims // both forms say the same
 	}
 	switch {
-	case t.bundle && others && t.stored.bundles == 0 && r.opts.Format == "":
+	case t.bundle && others && len(t.stored.bundles) == 0 && r.opts.Format == "":
 		t.bundle = false
 		r.opts.Warn(fmt.Sprintf("%s has a signature by another key outside of sigstore bundles, which one would hide from cosign: it is signed as that one is", t.desc.Digest))
-	case t.bundle && others && t.stored.bundles == 0:
+	case t.bundle && others && len(t.stored.bundles) == 0:
 		return fmt.Errorf("%w: a signature by another key is not in one", ErrHidden)
-	case !t.bundle && t.stored.bundles > 0 && !hasBundle:
-		return fmt.Errorf("%w: it has %d already", ErrHidden, t.stored.bundles)
+	case !t.bundle && len(t.stored.bundles) > 0 && !hasBundle:
+		return fmt.Errorf("%w: it has %d already", ErrHidden, len(t.stored.bundles))
 	}
 	t.sig, t.bundle = t.sig && !hasSig, t.bundle && !hasBundle
 	return nil

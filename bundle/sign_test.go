@@ -156,7 +156,7 @@ func TestSignNeverLoses(t *testing.T) {
 	s, index := packTest(t, captured(t), t.TempDir())
 	sign(t, s, "v1", testSigner(t), SignOptions{})
 	garbage := raw(ocispec.MediaTypeImageManifest, []byte("{"))
-	if err := (&signRun{store: s}).put(t.Context(), garbage); err != nil {
+	if err := pushDocuments(t.Context(), s, garbage); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Tag(t.Context(), garbage.desc, oci.SignatureTag(index.Digest)); err != nil {

@@ -44,7 +44,7 @@ type storedSignatures struct {
 	list     []storedSignature
 	tagged   ocispec.Descriptor // what has the tag .sig
 	sig      *ocispec.Manifest  // the same, read; nil if that was not possible
-	bundles  int                // sigstore bundles, attestations and unreadable ones too
+	bundles  []storedBundle     // sigstore bundles, attestations and unreadable ones too
 	bytes    int64              // of what was read
 	problems []error            // with what could not be read
 }
@@ -52,6 +52,18 @@ type storedSignatures struct {
 type storedSignature struct {
 	*signing.Signature
 	format SignatureFormat
+}
+
+// A storedBundle is a blob with a sigstore bundle, or with an envelope.
+type storedBundle struct {
+	blob          ocispec.Descriptor
+	predicateType string // that its manifest says it has; "" if that says nothing
+}
+
+// mayHave says whether the bundle may be of the type. What the manifest says is believed so far: who can change that can
+// as well remove it.
+func (b storedBundle) mayHave(predicateType string) bool {
+	return b.predicateType == "" || b.predicateType == predicateType
 }
 
 // readSignatures finds the signatures of a manifest. Something that is wrong with one of them is no error, as it must
@@ -113,10 +125,16 @@ func (f *storedSignatures) manifest(ctx context.Context, s oci.Store, desc ocisp
 	blobs := make(map[digest.Digest][]byte) // keys that sign the same claims sign the same blob
 	for _, l := range m.Layers {
 		isBundle := strings.HasPrefix(l.MediaType, bundleMediaTypes)
-		if isBundle {
-			f.bundles++
-		} else if l.MediaType != signing.MediaTypePayload {
+		if !isBundle && l.MediaType != signing.MediaTypePayload {
 			continue
+		}
+		if isBundle {
+			b := storedBundle{l, m.Annotations[annotationPredicateType]}
+			f.bundles = append(f.bundles, b)
+			if !b.mayHave(signing.PredicateType) {
+				f.problems = append(f.problems, fmt.Errorf("an attestation (%q), which is not a signature", b.predicateType))
+				continue // it may be large
+			}
 		}
 		err := f.layer(ctx, s, l, isBundle, blobs)
 		if err := f.problem(ctx, err); err != nil {

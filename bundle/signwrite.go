@@ -63,7 +63,7 @@ func (r *signRun) writePayload(ctx context.Context, t *signee) error {
 	if err != nil {
 		return err
 	}
-	if err := r.put(ctx, payload, config, manifest); err != nil {
+	if err := pushDocuments(ctx, r.store, payload, config, manifest); err != nil {
 		return err
 	}
 	return r.store.Tag(ctx, manifest.desc, oci.SignatureTag(t.desc.Digest))
@@ -88,27 +88,32 @@ func (r *signRun) writeBundle(ctx context.Context, t *signee) error {
 	if err != nil {
 		return err
 	}
+	return attach(ctx, r.store, t.desc, data, signing.PredicateType, r.opts.Time)
+}
+
+// attach makes a sigstore bundle, of the type, refer to a subject.
+func attach(ctx context.Context, s oci.Store, subject ocispec.Descriptor, data []byte, predicateType string, created time.Time) error {
 	sigstoreBundle, config := raw(signing.MediaTypeBundle, data), raw(ocispec.MediaTypeEmptyJSON, []byte("{}"))
 	manifest, err := encodeDocument(ocispec.MediaTypeImageManifest, ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
 		ArtifactType: signing.MediaTypeBundle,
 		Config:       config.desc,
 		Layers:       []ocispec.Descriptor{sigstoreBundle.desc},
-		Subject:      &t.desc,
+		Subject:      &subject,
 		Annotations: map[string]string{
 			annotationContent:         "dsse-envelope",
-			annotationPredicateType:   signing.PredicateType,
-			ocispec.AnnotationCreated: r.opts.Time.UTC().Format(time.RFC3339),
+			annotationPredicateType:   predicateType,
+			ocispec.AnnotationCreated: created.UTC().Format(time.RFC3339),
 		},
 	})
 	if err != nil {
 		return err
 	}
-	if err := r.put(ctx, sigstoreBundle, config, manifest); err != nil {
+	if err := pushDocuments(ctx, s, sigstoreBundle, config, manifest); err != nil {
 		return err
 	}
 	manifest.desc.ArtifactType = signing.MediaTypeBundle // oras looks for it in a layout
-	return r.store.Tag(ctx, manifest.desc, manifest.desc.Digest.String())
+	return s.Tag(ctx, manifest.desc, manifest.desc.Digest.String())
 }
 
 // raw is a document that is written as it is.
@@ -116,18 +121,18 @@ func raw(mediaType string, data []byte) document {
 	return document{ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(data), Size: int64(len(data))}, data}
 }
 
-// put pushes blobs that are not there, and a manifest, which a registry has to see to list it as a referrer.
-func (r *signRun) put(ctx context.Context, documents ...document) error {
+// pushDocuments pushes blobs that are not there, and a manifest, which a registry has to see to list it as a referrer.
+func pushDocuments(ctx context.Context, s oci.Store, documents ...document) error {
 	for _, d := range documents {
 		if d.desc.MediaType != ocispec.MediaTypeImageManifest {
-			if there, err := r.store.Exists(ctx, d.desc); err != nil || there {
+			if there, err := s.Exists(ctx, d.desc); err != nil || there {
 				if err != nil {
 					return err
 				}
 				continue
 			}
 		}
-		if err := r.store.Push(ctx, d.desc, bytes.NewReader(d.data)); err != nil {
+		if err := s.Push(ctx, d.desc, bytes.NewReader(d.data)); err != nil {
 			return err
 		}
 	}

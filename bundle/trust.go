@@ -28,6 +28,8 @@ type Trust struct {
 	InUse []digest.Digest // of bundles that were accepted and are used on, however old they are
 
 	Decided func(digest.Digest, []Decision) // told what became of each rule for what has the digest; may be nil
+
+	Attestations []string // predicate types; of each there has to be an attestation by a key of the rule that is kept
 }
 
 // A Rule is one way to be believed.
@@ -45,6 +47,13 @@ type TrustedKey struct {
 	Name     string
 	NotAfter time.Time // zero: it does not end
 	*signing.Verifier
+}
+
+func (k TrustedKey) checkTime(now time.Time) error {
+	if !k.NotAfter.IsZero() && now.After(k.NotAfter) {
+		return fmt.Errorf("which is not believed after %s", k.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return nil
 }
 
 // A Signature is one that was found right.
@@ -75,19 +84,21 @@ type Decision struct {
 	Rule       string      `json:"rule"`
 	Signatures []Signature `json:"signatures,omitempty"` // that count
 	Err        error       `json:"-"`                    // nil: the rule is kept
+
+	Attestations []Attestation `json:"attestations,omitempty"` // of the types that were asked for
 }
 
-// check returns the signatures of desc that t believes, and fails unless they are enough. A signature of one thing
+// check returns what t believes of desc, by the first rule that is kept, and fails if none is. A signature of one thing
 // under the tag of another is not believed: target is the tag, or the digest, that was asked for.
-func (t *Trust) check(ctx context.Context, s oci.Store, desc ocispec.Descriptor, target string) ([]Signature, error) {
+func (t *Trust) check(ctx context.Context, s oci.Store, desc ocispec.Descriptor, target string) (Decision, error) {
 	decisions, err := t.decide(ctx, s, desc, target)
 	if err != nil {
-		return nil, err
+		return Decision{}, err
 	}
 	var errs []error
 	for _, d := range decisions {
 		if d.Err == nil {
-			return d.Signatures, nil
+			return d, nil
 		}
 		err := d.Err
 		if d.Rule != "" {
@@ -96,9 +107,9 @@ func (t *Trust) check(ctx context.Context, s oci.Store, desc ocispec.Descriptor,
 		errs = append(errs, err)
 	}
 	if len(errs) == 0 {
-		return nil, fmt.Errorf("%w: %s: no rule is for it", ErrUntrusted, desc.Digest)
+		return Decision{}, fmt.Errorf("%w: %s: no rule is for it", ErrUntrusted, desc.Digest)
 	}
-	return nil, errors.Join(errs...)
+	return Decision{}, errors.Join(errs...)
 }
 
 // decide judges by each rule.
@@ -115,6 +126,11 @@ func (t *Trust) decide(ctx context.Context, s oci.Store, desc ocispec.Descriptor
 			d.Err = t.History.check(desc.Digest, d.Signatures)
 		}
 		decisions = append(decisions, d)
+	}
+	if len(t.Attestations) > 0 && slices.ContainsFunc(decisions, func(d Decision) bool { return d.Err == nil }) {
+		if err := t.demandAttestations(ctx, s, desc.Digest, stored, decisions); err != nil {
+			return nil, err
+		}
 	}
 	if t.Decided != nil {
 		t.Decided(desc.Digest, decisions)
@@ -186,8 +202,8 @@ func (r *Rule) judge(st storedSignature, want digest.Digest, target string, now 
 		if errors.Is(err, signing.ErrNoMatch) {
 			continue
 		}
-		if err == nil && !key.NotAfter.IsZero() && now.After(key.NotAfter) {
-			err = fmt.Errorf("which is not believed after %s", key.NotAfter.UTC().Format(time.RFC3339))
+		if err == nil {
+			err = key.checkTime(now)
 		}
 		if err == nil {
 			err = r.checkClaims(said.Claims)

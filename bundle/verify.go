@@ -37,6 +37,8 @@ type Verified struct {
 	// Delta is what index.json says of blobs that were left out; nil: nothing of the kind.
 	Delta *oci.Delta
 
+	Attestations []Attestation // that the Trust asked for
+
 	store       oci.Store
 	documents   []document // index, manifests and configs, of all platforms
 	annotations map[string]string
@@ -108,9 +110,9 @@ func Verify(ctx context.Context, s oci.Store, target string, opts VerifyOptions)
 }
 
 func verify(ctx context.Context, s oci.Store, desc ocispec.Descriptor, target string, opts VerifyOptions) (v *Verified, err error) {
-	var signatures []Signature
+	var believed Decision
 	if opts.Trust != nil {
-		if signatures, err = opts.Trust.check(ctx, s, desc, target); err != nil {
+		if believed, err = opts.Trust.check(ctx, s, desc, target); err != nil {
 			return nil, err
 		}
 	}
@@ -120,7 +122,8 @@ func verify(ctx context.Context, s oci.Store, desc ocispec.Descriptor, target st
 	if v.Delta, err = oci.FindDelta(ctx, s, target); err != nil {
 		return nil, err
 	}
-	v.Signatures, v.report, v.proofs = signatures, reporter(opts.Progress), openProofs(opts.CacheDir)
+	v.Signatures, v.Attestations = believed.Signatures, believed.Attestations
+	v.report, v.proofs = reporter(opts.Progress), openProofs(opts.CacheDir)
 	if len(opts.Platforms) == 0 {
 		return v, nil
 	}

@@ -52,6 +52,9 @@ const (
 // SignatureTag is the tag under which cosign keeps the signatures of subject that are not referrers.
 func SignatureTag(subject digest.Digest) string { return fallbackTag(subject) + cosignSignature }
 
+// AttestationTag is the tag under which cosign keeps the attestations of subject that are not referrers.
+func AttestationTag(subject digest.Digest) string { return fallbackTag(subject) + cosignAttestation }
+
 // Find is Resolve for what may well not be there, which is no error: the descriptor is then empty.
 func Find(ctx context.Context, s Store, target string) (desc ocispec.Descriptor, err error) {
 	if r, ok := s.(*repository); ok {

@@ -123,6 +123,9 @@ func TestStatementRules(t *testing.T) {
 			}
 			st, err := sig.Verify(s.Verifier(), goodDigest)
 			judge(t, st, err, tt.good)
+			if got := sig.Concerns(goodDigest); got != tt.good {
+				t.Errorf("Concerns = %v, want %v", got, tt.good)
+			}
 		})
 	}
 }

@@ -43,6 +43,12 @@ func (s *Signature) Verify(v *Verifier, want digest.Digest) (Statement, error) {
 	return st, nil
 }
 
+// Concerns says whether it would be a signature of the digest, whichever key made it. Nothing is proven by that.
+func (s *Signature) Concerns(want digest.Digest) bool {
+	st, err := s.read(want)
+	return err == nil && st.Digest == want
+}
+
 func decodeSignature(text string) ([]byte, error) {
 	if len(text) > maxSignature {
 		return nil, fmt.Errorf("%w: %d bytes are too many", ErrMalformed, len(text))
