@@ -57,8 +57,8 @@ func sign(c *cli.Context) error {
 		return err
 	}
 	defer j.show.close()
-	if j.places[0].Transport == oci.TransportArchive {
-		return withHint(usagef("%q: an archive is not changed", args[0]), "copy it to a directory, sign it there, and copy that to an archive")
+	if err := j.changeable(); err != nil {
+		return err
 	}
 	signer, err := loadSigner(c, c.String("key"))
 	if err != nil {
@@ -75,18 +75,32 @@ func sign(c *cli.Context) error {
 
 // sign signs what is at the job's one place.
 func (j *job) sign(ctx context.Context, signer *signing.Signer, opts bundle.SignOptions) (*bundle.Signed, error) {
-	there, target, err := j.open(ctx) // creating would make a layout where there is none
-	if err != nil {
-		return nil, err
-	}
-	there.Close()
-	store, _, err := j.create(ctx)
+	store, target, err := j.openToChange(ctx)
 	if err != nil {
 		return nil, err
 	}
 	opts.Repository, opts.Progress = repository(j.places[0]), j.show.event
 	signed, err := bundle.Sign(ctx, store, target, signer, opts)
 	return signed, errors.Join(err, store.Close())
+}
+
+// changeable refuses to add anything to an archive.
+func (j *job) changeable() error {
+	if p := j.places[0]; p.Transport == oci.TransportArchive {
+		return withHint(usagef("%q: an archive is not changed", p.text), "copy it to a directory, sign it there, and copy that to an archive")
+	}
+	return nil
+}
+
+// openToChange is open for what is to be added to. The caller closes the store.
+func (j *job) openToChange(ctx context.Context) (oci.Store, string, error) {
+	there, target, err := j.open(ctx) // creating would make a layout where there is none
+	if err != nil {
+		return nil, "", err
+	}
+	there.Close()
+	store, _, err := j.create(ctx)
+	return store, target, err
 }
 
 // repository is what a place is called in signatures: nothing, for a directory.

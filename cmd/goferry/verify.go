@@ -21,14 +21,16 @@ func verifyCommand() *cli.Command {
 			"goferry verify --key-dir keys --threshold 2 --require team=build harbor.corp/go/app:v3\n\n" +
 			"With --key the index has to be signed by one of the keys, under the tag that is asked for; else\n" +
 			"nothing is known of who made it. Signatures by cosign count as well, attestations do not. What is\n" +
-			"signed and not a bundle is checked as far as signatures and digests go.\n\n" +
+			"signed and not a bundle is checked as far as signatures and digests go. With --attestation one of\n" +
+			"the keys has to have attested something of the type, too; what it says is not looked at, and is\n" +
+			"written to a file with --predicate-out.\n\n" +
 			"Every blob is hashed, the h1: sum of every module and toolchain is computed again from its\n" +
 			"files and compared with the bundle's record, its go.sum and the checksum database it carries.\n" +
 			"Exits with 3 where something is not what it has to be, with 6 where something is missing.",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringSliceFlag{Name: "platform", Aliases: []string{"p"}, Usage: "check only what `OS/ARCH,…` need; may be repeated (default: everything)"},
 			formatFlag(), progressFlag(), quietFlag(),
-		}, trustFlags(), registryFlags()),
+		}, trustFlags(), attestationFlags(), registryFlags()),
 		Action: verify,
 	}
 }
@@ -47,7 +49,7 @@ func verify(c *cli.Context) error {
 		return err
 	}
 	defer j.show.close()
-	believe, asked, err := trust(c)
+	believe, asked, err := attestedTrust(c)
 	if err != nil {
 		return err
 	}
@@ -64,6 +66,9 @@ func verify(c *cli.Context) error {
 	j.show.close()
 	if err == nil {
 		err = believed.Accept(report.Digest, report.Signatures)
+	}
+	if err == nil {
+		err = writePredicates(c, report.Attestations)
 	}
 	if report != nil {
 		trailOf(c.Context).read(args[0], report.Digest)
@@ -86,6 +91,9 @@ func (j *job) verifyArtifact(c *cli.Context, store oci.Store, target string, bel
 	if err == nil {
 		err = believed.Accept(r.Digest, r.Signatures)
 	}
+	if err == nil {
+		err = writePredicates(c, r.Attestations)
+	}
 	if r != nil && c.String("format") == "json" {
 		err = errors.Join(err, printJSON(c, r))
 	}
@@ -96,7 +104,7 @@ func (j *job) verifyArtifact(c *cli.Context, store oci.Store, target string, bel
 		return j.explain(err)
 	}
 	_, err = fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s: all as their digests say\nnot a goferry bundle: nothing else was checked\n%s",
-		r.Digest, r.Blobs, size(r.Bytes), signedBy(r.Signatures))
+		r.Digest, r.Blobs, size(r.Bytes), signedBy(r.Signatures)+attestedBy(r.Attestations))
 	return err
 }
 
@@ -139,7 +147,7 @@ func provenBy(r *bundle.Report) string {
 			fmt.Fprintf(&b, "  %s\n", printable(name))
 		}
 	}
-	b.WriteString(signedBy(r.Signatures))
+	b.WriteString(signedBy(r.Signatures) + attestedBy(r.Attestations))
 	return b.String()
 }
 
