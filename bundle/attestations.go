@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,10 +82,10 @@ type attestationReader struct {
 	found []Attestation // without the names of keys
 }
 
-// read reads what may be of one of the types, the smallest first: what is large hides nothing that is not. Only what
-// one of the keys signed is kept in memory.
+// read reads what may be of one of the types. Only what one of the keys signed is kept in memory.
 func (a *attestationReader) read(ctx context.Context) error {
-	for i, b := range a.candidates() {
+	candidates := slices.DeleteFunc(smallestFirst(a.bundles), func(b storedBundle) bool { return !slices.ContainsFunc(a.types, b.mayHave) })
+	for i, b := range candidates {
 		if i == maxSignatures || a.bytes > maxAttestationSum {
 			a.problems = append(a.problems, fmt.Errorf("more than %d, or more than %d bytes, are not read", maxSignatures, maxAttestationSum))
 			return nil
@@ -96,18 +95,6 @@ func (a *attestationReader) read(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (a *attestationReader) candidates() []storedBundle {
-	found := slices.DeleteFunc(slices.Clone(a.bundles), func(b storedBundle) bool {
-		return !slices.ContainsFunc(a.types, b.mayHave)
-	})
-	slices.SortFunc(found, func(b, c storedBundle) int {
-		return cmp.Or(cmp.Compare(b.blob.Size, c.blob.Size), cmp.Compare(b.blob.Digest, c.blob.Digest), cmp.Compare(b.predicateType, c.predicateType))
-	})
-	return slices.CompactFunc(found, func(b, c storedBundle) bool {
-		return b.blob.Digest == c.blob.Digest && b.blob.Size == c.blob.Size && b.predicateType == c.predicateType
-	})
 }
 
 func (a *attestationReader) readOne(ctx context.Context, b storedBundle) error {

@@ -1,9 +1,11 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -97,7 +99,44 @@ func readSignatures(ctx context.Context, s oci.Store, desc ocispec.Descriptor) (
 			return nil, err
 		}
 	}
-	return found, nil
+	return found, found.readBundles(ctx, s)
+}
+
+// readBundles reads the signatures among the sigstore bundles. What a manifest says is an attestation may be large, and
+// is left alone.
+func (f *storedSignatures) readBundles(ctx context.Context, s oci.Store) error {
+	for _, b := range smallestFirst(f.bundles) {
+		err := fmt.Errorf("an attestation (%q), which is not a signature", b.predicateType)
+		if b.mayHave(signing.PredicateType) {
+			err = f.readBundle(ctx, s, b)
+		}
+		if err := f.problem(ctx, err); err != nil {
+			return fmt.Errorf("signature %s: %w", b.blob.Digest, err)
+		}
+	}
+	return nil
+}
+
+func (f *storedSignatures) readBundle(ctx context.Context, s oci.Store, b storedBundle) error {
+	data, err := f.fetch(ctx, s, b.blob)
+	if err != nil {
+		return err
+	}
+	sig, err := signing.ParseBundle(data)
+	if err == nil {
+		f.list = append(f.list, storedSignature{sig, FormatBundle})
+	}
+	return err
+}
+
+// smallestFirst returns each of the bundles once, in an order in which those that are large for nothing hide none.
+func smallestFirst(bundles []storedBundle) []storedBundle {
+	sorted := slices.SortedFunc(slices.Values(bundles), func(a, b storedBundle) int {
+		return cmp.Or(cmp.Compare(a.blob.Size, b.blob.Size), cmp.Compare(a.blob.Digest, b.blob.Digest), cmp.Compare(a.predicateType, b.predicateType))
+	})
+	return slices.CompactFunc(sorted, func(a, b storedBundle) bool {
+		return a.blob.Size == b.blob.Size && a.blob.Digest == b.blob.Digest && a.predicateType == b.predicateType
+	})
 }
 
 // problem notes err, unless it is about reaching what is stored.
@@ -112,7 +151,7 @@ func (f *storedSignatures) problem(ctx context.Context, err error) error {
 	return nil
 }
 
-// manifest reads the signatures that a manifest holds. It returns nil for one that cannot be read.
+// manifest reads the payloads that a manifest holds, and notes its sigstore bundles. It returns nil for one that cannot be read.
 func (f *storedSignatures) manifest(ctx context.Context, s oci.Store, desc ocispec.Descriptor) (*ocispec.Manifest, error) {
 	var m ocispec.Manifest
 	if _, err := oci.FetchDocument(ctx, s, desc, &m); err != nil {
@@ -124,49 +163,42 @@ func (f *storedSignatures) manifest(ctx context.Context, s oci.Store, desc ocisp
 	}
 	blobs := make(map[digest.Digest][]byte) // keys that sign the same claims sign the same blob
 	for _, l := range m.Layers {
-		isBundle := strings.HasPrefix(l.MediaType, bundleMediaTypes)
-		if !isBundle && l.MediaType != signing.MediaTypePayload {
+		if strings.HasPrefix(l.MediaType, bundleMediaTypes) {
+			f.bundles = append(f.bundles, storedBundle{l, m.Annotations[annotationPredicateType]})
+		}
+		if l.MediaType != signing.MediaTypePayload {
 			continue
 		}
-		if isBundle {
-			b := storedBundle{l, m.Annotations[annotationPredicateType]}
-			f.bundles = append(f.bundles, b)
-			if !b.mayHave(signing.PredicateType) {
-				f.problems = append(f.problems, fmt.Errorf("an attestation (%q), which is not a signature", b.predicateType))
-				continue // it may be large
-			}
-		}
-		err := f.layer(ctx, s, l, isBundle, blobs)
-		if err := f.problem(ctx, err); err != nil {
+		if err := f.problem(ctx, f.payload(ctx, s, l, blobs)); err != nil {
 			return nil, fmt.Errorf("signature %s: %w", l.Digest, err)
 		}
 	}
 	return &m, nil
 }
 
-func (f *storedSignatures) layer(ctx context.Context, s oci.Store, l ocispec.Descriptor, isBundle bool, blobs map[digest.Digest][]byte) error {
+func (f *storedSignatures) payload(ctx context.Context, s oci.Store, l ocispec.Descriptor, blobs map[digest.Digest][]byte) error {
 	data, ok := blobs[l.Digest]
 	if !ok {
-		if f.bytes > maxSignatureSum {
-			return fmt.Errorf("%w: all signatures together have more than %d bytes", signing.ErrMalformed, maxSignatureSum)
-		}
 		var err error
-		if data, err = oci.FetchBytes(ctx, s, l, maxSignatureBlob); err != nil {
+		if data, err = f.fetch(ctx, s, l); err != nil {
 			return err
 		}
-		f.bytes += int64(len(data)) // what only claims to be large keeps nothing else from being read
 		blobs[l.Digest] = data
 	}
-	stored := storedSignature{format: FormatSig}
-	var err error
-	if isBundle {
-		stored.format = FormatBundle
-		stored.Signature, err = signing.ParseBundle(data)
-	} else {
-		stored.Signature, err = signing.ParsePayload(data, l.Annotations[signing.AnnotationSignature])
-	}
+	sig, err := signing.ParsePayload(data, l.Annotations[signing.AnnotationSignature])
 	if err == nil {
-		f.list = append(f.list, stored)
+		f.list = append(f.list, storedSignature{sig, FormatSig})
 	}
 	return err
+}
+
+func (f *storedSignatures) fetch(ctx context.Context, s oci.Store, desc ocispec.Descriptor) ([]byte, error) {
+	if f.bytes > maxSignatureSum {
+		return nil, fmt.Errorf("%w: all signatures together have more than %d bytes", signing.ErrMalformed, maxSignatureSum)
+	}
+	data, err := oci.FetchBytes(ctx, s, desc, maxSignatureBlob)
+	if err == nil {
+		f.bytes += int64(len(data)) // what only claims to be large keeps nothing else from being read
+	}
+	return data, err
 }
