@@ -101,6 +101,12 @@
 // as anybody can add one to a registry: one that is wrong, foreign, or an attestation, hides no good one. A [Policy] makes
 // the Trust for a place, and a [History] sees to it that no bundle is followed by an older one of the same name.
 //
+// [Attest] attaches what a key says of the index beside that it is signed: an in-toto attestation of some type, as cosign
+// does it. It is a sigstore bundle, and so it would hide signatures that are not in one; there has to be one that is. A
+// Trust may ask for attestations of some types. They are read then only, within limits of their own, and never count
+// as signatures. A manifest's word for what type it has is believed where that makes goferry look elsewhere, and nowhere
+// else.
+//
 // # What was rejected
 //
 // One possibility would be to carry extracted module trees and .ziphash files, which the go
