@@ -48,11 +48,17 @@ func (c cosign) verify(t *testing.T, key string, args ...string) result {
 	t.Helper()
 	flags := []string{"verify", "--key", key, "--insecure-ignore-tlog=true"}
 	if c.version == "v2.6.5" {
-		root := filepath.Join(tempDir(t), "root.json")
-		write(t, root, `{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}`)
-		flags = append(flags, "--trusted-root", root)
+		flags = append(flags, "--trusted-root", emptyRoot(t))
 	}
 	return command{}.run(t, c.program(t), append(flags, args...)...)
+}
+
+// emptyRoot is a trusted root that trusts nobody.
+func emptyRoot(t *testing.T) string {
+	t.Helper()
+	root := filepath.Join(tempDir(t), "root.json")
+	write(t, root, `{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}`)
+	return root
 }
 
 // sign runs "cosign sign" without a transparency log, in one of the two forms.
