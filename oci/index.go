@@ -197,6 +197,9 @@ func bare(e ocispec.Descriptor) ocispec.Descriptor {
 // set makes target, a tag or desc's own digest, name desc. Other annotations of the same entry are kept, but whether it
 // is a delta is what desc says.
 func (ix *index) set(desc ocispec.Descriptor, target string) {
+	ix.mu.Lock()
+	ix.referrers = nil // what is read of an archive that is being written may change
+	ix.mu.Unlock()
 	if target == string(desc.Digest) {
 		if !slices.ContainsFunc(ix.Manifests, sameDigest(desc)) {
 			ix.Manifests = append(ix.Manifests, desc)
