@@ -68,6 +68,8 @@ type Packed struct {
 	Record    *Record  // what it says of itself
 	Extra     []string // what PackOptions.Modules came to, "path@version" in that order
 	TreeHeads []string // signed notes: those of the record, and last the bundle's own; none without a checksum database
+
+	asked PackOptions // of Pack, with its defaults and the platforms in order
 }
 
 // Pack captures what the options name, proves every sum, and writes one bundle to dst, where
@@ -225,7 +227,8 @@ func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
 
 // describe says what the bundle with this index is.
 func (p *packer) describe(packed *Packed, index ocispec.Descriptor) {
-	packed.Descriptor, packed.Record = index, p.record
+	packed.Descriptor, packed.Record, packed.asked = index, p.record, p.opts
+	packed.asked.Platforms = p.platforms()
 	for _, m := range p.captured.Extra {
 		packed.Extra = append(packed.Extra, m.String())
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/goferry/goferry/bundle/sbom"
@@ -18,24 +19,29 @@ func (v *Verified) SBOM(ctx context.Context) (*sbom.Content, error) {
 	if err != nil {
 		return nil, fmt.Errorf("module graph %s: %w", v.graph().Digest, err)
 	}
-	content := &sbom.Content{Name: record.title(), Digest: v.Index.Digest}
+	var created time.Time
 	if text := v.annotations[ocispec.AnnotationCreated]; text != "" {
-		if content.Created, err = time.Parse(time.RFC3339, text); err != nil {
+		if created, err = time.Parse(time.RFC3339, text); err != nil {
 			return nil, fmt.Errorf("%w: index %s: annotation %s: %w", ErrMismatch, v.Index.Digest, ocispec.AnnotationCreated, err)
 		}
 	}
-	if len(record.Projects) > 1 {
-		for _, p := range record.Projects {
+	return record.sbom(v.Index.Digest, created), nil
+}
+
+func (r *Record) sbom(index digest.Digest, created time.Time) *sbom.Content {
+	content := &sbom.Content{Name: r.title(), Digest: index, Created: created}
+	if len(r.Projects) > 1 {
+		for _, p := range r.Projects {
 			if p.Path != "" {
 				content.Projects = append(content.Projects, p.Path)
 			}
 		}
 	}
-	for _, m := range record.zips() {
+	for _, m := range r.zips() {
 		content.Modules = append(content.Modules, sbom.Module{Path: m.Path, Version: m.Version, Sum: m.Sum, NoSumDB: m.NoSumDB})
 	}
-	for _, t := range record.Toolchains {
+	for _, t := range r.Toolchains {
 		content.Modules = append(content.Modules, sbom.Module{Path: t.Path, Version: t.Version, Sum: t.Sum, NoSumDB: t.NoSumDB, Toolchain: true})
 	}
-	return content, nil
+	return content
 }

@@ -53,6 +53,6 @@ func (m Module) component() cdx.Component {
 		properties = append(properties, cdx.Property{Name: p[0], Value: p[1]})
 	}
 	return cdx.Component{
-		BOMRef: m.packageURL(), Type: kind, Name: m.Path, Version: m.Version, PackageURL: m.packageURL(), Properties: &properties,
+		BOMRef: m.PackageURL(), Type: kind, Name: m.Path, Version: m.Version, PackageURL: m.PackageURL(), Properties: &properties,
 	}
 }

@@ -67,9 +67,9 @@ func (m Module) properties() [][2]string {
 	return p
 }
 
-// packageURL returns the module's package URL. A module path has no character that would have to be escaped; a version
+// PackageURL returns the module's package URL. A module path has no character that would have to be escaped; a version
 // may have a plus.
-func (m Module) packageURL() string {
+func (m Module) PackageURL() string {
 	return "pkg:golang/" + m.Path + "@" + strings.ReplaceAll(url.QueryEscape(m.Version), "+", "%20")
 }
 

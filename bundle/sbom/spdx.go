@@ -66,7 +66,7 @@ func (m Module) spdxPackage(id common.ElementID, date string) *spdx.Package {
 	p := spdxPackage(id, m.Path, purpose)
 	p.PackageVersion = m.Version
 	p.PackageExternalReferences = []*spdx.PackageExternalReference{{
-		Category: common.CategoryPackageManager, RefType: common.TypePackageManagerPURL, Locator: m.packageURL(),
+		Category: common.CategoryPackageManager, RefType: common.TypePackageManagerPURL, Locator: m.PackageURL(),
 	}}
 	for _, said := range m.properties() {
 		p.Annotations = append(p.Annotations, spdxAnnotation(date, said[0], said[1]))

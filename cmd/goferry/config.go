@@ -57,6 +57,7 @@ var configKeys = []configKey{
 	{"signKey", "sign-key", "text", "the private key that signs: a file, env://NAME or a KMS URI"},
 	{"signatureFormat", "signature-format", "text", "sig, bundle or both"},
 	{"claims", "claim", "claims", "what else the signature says"},
+	{"attest", "attest", "switch", "attach a signed provenance and bill of materials: true, unless it says false"},
 	{"tags", "", "list", "what the bundle is tagged"},
 	{"destinations", "", "list", "where it goes: oci:DIR, oci-archive:FILE or HOST/REPO; a tag of its own goes before tags"},
 }

@@ -39,15 +39,13 @@ func packCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "platform", Aliases: []string{"p"}, Usage: "carry the toolchain for `OS/ARCH,…`; may be repeated (default: this one)"},
 			&cli.StringFlag{Name: "scope", Value: string(gomod.Dev), Usage: "how much of the module graph: `build|dev|all`"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `REF`: oci:DIR[:TAG], oci-archive:FILE[:TAG], HOST/REPO[:TAG]"},
-			&cli.StringFlag{Name: "sign-key", Usage: "sign the bundle with the private key `KEY`, as \"goferry sign\" does"},
-			claimFlag(), signatureFormatFlag(),
 			&cli.StringFlag{Name: "tree-head", Usage: "pack with the checksum database's tree heads of the bundle `REF`, or in a file (default: those packed with here before)"},
 			&cli.StringSliceFlag{Name: "since", Usage: "let go commands go on that have used the bundle `REF`; may be repeated"},
 			&cli.BoolFlag{Name: "require-sumdb", Usage: "refuse what the checksum database does not cover"},
 			&cli.BoolFlag{Name: "rehearse", Usage: "tag the bundle only if the project builds with it and no network, as \"goferry rehearse\" says"},
 			&cli.BoolFlag{Name: "locked", Usage: "make the bundles that goferry.lock says, and no others"},
 			formatFlag(), progressFlag(), quietFlag(),
-		}, append(configFlags(), registryFlags()...)...),
+		}, slices.Concat(packSignFlags(), configFlags(), registryFlags())...),
 		Action: pack,
 	}
 }
@@ -88,7 +86,7 @@ func packBundle(c *cli.Context, lock *lockedBundle) error {
 	}
 	defer j.show.close()
 	lock.hold(&opts)
-	signPacked, err := packSigner(c, j.places[len(j.places)-1])
+	signer, err := newPackSigner(c, j.places[len(j.places)-1])
 	if err != nil {
 		return err
 	}
@@ -99,7 +97,7 @@ func packBundle(c *cli.Context, lock *lockedBundle) error {
 	rehearsal := rehearseBeforeTag(c, j.show, &opts)
 	packed, err := bundle.Pack(c.Context, store, tag, opts)
 	if err == nil {
-		err = signPacked(c.Context, store, tag)
+		err = signer.sign(c.Context, store, tag, packed)
 	}
 	if err := errors.Join(err, store.Close()); err != nil {
 		return j.explainPack(err)

@@ -126,28 +126,6 @@ func signOptions(c *cli.Context) (bundle.SignOptions, error) {
 	return opts, err
 }
 
-// packSigner returns what signs a bundle when it is packed, which is nothing without --sign-key. It asks for the
-// password before the work.
-func packSigner(c *cli.Context, p place) (func(context.Context, oci.Store, string) error, error) {
-	opts, err := signOptions(c)
-	if err != nil {
-		return nil, err
-	}
-	key := c.String("sign-key")
-	if key == "" {
-		if len(opts.Claims) > 0 || opts.Format != "" {
-			return nil, usagef("pack: --claim and --signature-format are of no use without --sign-key")
-		}
-		return func(context.Context, oci.Store, string) error { return nil }, nil
-	}
-	opts.Repository = repository(p)
-	signer, err := loadSigner(c, key)
-	return func(ctx context.Context, store oci.Store, tag string) error {
-		_, err := bundle.Sign(ctx, store, tag, signer, opts)
-		return err
-	}, err
-}
-
 func printSigned(c *cli.Context, s *bundle.Signed) error {
 	if c.String("format") == "json" {
 		return printJSON(c, s)
