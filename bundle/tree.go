@@ -124,13 +124,12 @@ func (t *tree) point(link, name string) error {
 	return t.root.Rename(temporary, link)
 }
 
-// publish makes a staged generation the current one and returns its name. The one that was
-// current stays for Rollback; older ones are removed.
-func (t *tree) publish(g *generation, name string) (string, error) {
+// publish makes a staged generation the current one and returns its name. The one that previous names stays for Rollback;
+// others are removed.
+func (t *tree) publish(g *generation, name, previous string) (string, error) {
 	if err := g.finish(); err != nil {
 		return "", err
 	}
-	current := t.target(linkCurrent)
 	base := name
 	for n := 2; ; n++ {
 		if _, err := t.root.Lstat(path.Join(dirGenerations, name)); errors.Is(err, fs.ErrNotExist) {
@@ -144,8 +143,8 @@ func (t *tree) publish(g *generation, name string) (string, error) {
 	if err := syncDir(filepath.Join(t.dir, dirGenerations)); err != nil {
 		return "", err
 	}
-	if current != "" {
-		if err := t.point(linkPrevious, current); err != nil {
+	if previous != "" {
+		if err := t.point(linkPrevious, previous); err != nil {
 			return "", err
 		}
 	}
@@ -155,7 +154,7 @@ func (t *tree) publish(g *generation, name string) (string, error) {
 	if err := syncDir(t.dir); err != nil {
 		return "", err
 	}
-	return name, t.clear(func(n string) bool { return n == name || n == current })
+	return name, t.clear(func(n string) bool { return n == name || n == previous })
 }
 
 // Rollback makes the generation current that was so before the last Unpack, or the last

@@ -150,7 +150,7 @@ func (u *unpacker) run(ctx context.Context) error {
 		u.result.Generation = current // and the one before it stays that for Rollback
 		return nil
 	}
-	u.result.Generation, err = u.tree.publish(g, u.name())
+	u.result.Generation, err = u.tree.publish(g, u.name(), u.tree.target(linkCurrent))
 	return err
 }
 

@@ -37,6 +37,17 @@ func removeBlob(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Remove(blobFile(ts, args)))
 }
 
+func silently(ts *testscript.TestScript, neg bool, args []string) {
+	name := ts.MkAbs(args[0])
+	info, err := os.Stat(name)
+	ts.Check(err)
+	data, err := os.ReadFile(name)
+	ts.Check(err)
+	data[len(data)/2] ^= 1
+	ts.Check(os.WriteFile(name, data, 0))
+	ts.Check(os.Chtimes(name, info.ModTime(), info.ModTime()))
+}
+
 func age(ts *testscript.TestScript, neg bool, args []string) {
 	then := time.Now().Add(-48 * time.Hour)
 	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(name string, d fs.DirEntry, err error) error {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -44,7 +43,7 @@ func prune(c *cli.Context) error {
 	if c.Int("keep") < 1 {
 		return usagef("--keep is %d: the current generation stays", c.Int("keep"))
 	}
-	if !strings.HasPrefix(args[0], string(oci.TransportLayout)+":") && bundle.IsUnpacked(args[0]) {
+	if bundle.IsUnpacked(args[0]) {
 		return pruneUnpacked(c, args[0])
 	}
 	if c.IsSet("keep") {

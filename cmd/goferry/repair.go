@@ -16,14 +16,16 @@ func repairCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "repair",
 		Usage:     "fetch again exactly what is damaged or missing",
-		ArgsUsage: "LAYOUT",
+		ArgsUsage: "LAYOUT|DIR",
 		Description: "goferry repair --from harbor.corp/go/app:v3 oci:/media/stick\n" +
 			"goferry repair --from oci:/media/stick2 --from oci-archive:app.tar --dry-run oci:bundle\n\n" +
 			"Every blob that the layout's index.json leads to is read, of all its tags and signatures. What is\n" +
 			"not there or not right comes from the first of the sources that has it whole; they may be damaged\n" +
 			"themselves, and nothing else is read of them. Exits with 0 only if all is whole then, with 6 if\n" +
 			"something is whole nowhere. That makes the bytes right for the digests that the layout names;\n" +
-			"who made it is for \"goferry verify --key\" to say.",
+			"who made it is for \"goferry verify --key\" to say.\n\n" +
+			"Of a directory that was unpacked into, every file of the current generation is read, which unpack\n" +
+			"does not do where nobody seems to have touched it; and another takes its place if one was wrong.",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringSliceFlag{Name: "from", Usage: "take it from `REF`: a layout, an archive or a registry; may be repeated"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what is damaged, and whether it is there, and write nothing"},
@@ -34,13 +36,16 @@ func repairCommand() *cli.Command {
 }
 
 func repair(c *cli.Context) error {
-	args, err := arguments(c, "LAYOUT")
+	args, err := arguments(c, "LAYOUT|DIR")
 	if err != nil {
 		return err
 	}
 	from := c.StringSlice("from")
 	if len(from) == 0 && !c.Bool("dry-run") {
 		return withHint(usagef("repair: nothing says where whole blobs are"), "goferry repair --from REF %s; or see what is damaged with --dry-run", args[0])
+	}
+	if bundle.IsUnpacked(args[0]) {
+		return repairUnpacked(c, args[0], from)
 	}
 	j, err := begin(c, append(args, from...)...)
 	if err != nil {
@@ -55,8 +60,26 @@ func repair(c *cli.Context) error {
 		return err
 	}
 	defer dst.Close()
+	return j.repair(c, args[0], j.places[1:], func(sources []oci.Store) (*bundle.Repaired, error) {
+		return bundle.Repair(c.Context, dst, sources, c.Bool("dry-run"), j.show.event)
+	})
+}
+
+func repairUnpacked(c *cli.Context, dir string, from []string) error {
+	j, err := begin(c, from...)
+	if err != nil {
+		return err
+	}
+	defer j.show.close()
+	return j.repair(c, dir, j.places, func(sources []oci.Store) (*bundle.Repaired, error) {
+		return bundle.RepairUnpacked(c.Context, dir, sources, c.Bool("dry-run"), j.show.event)
+	})
+}
+
+// repair opens the sources, runs what repairs, and prints what it did.
+func (j *job) repair(c *cli.Context, what string, from []place, run func([]oci.Store) (*bundle.Repaired, error)) error {
 	var sources []oci.Store
-	for _, p := range j.places[1:] {
+	for _, p := range from {
 		s, err := oci.Open(c.Context, p.Reference, j.registry)
 		if err != nil {
 			return j.explain(fmt.Errorf("--from %s: %w", p.text, err))
@@ -65,17 +88,20 @@ func repair(c *cli.Context) error {
 		trailOf(c.Context).read(p.text, "")
 		sources = append(sources, s)
 	}
-	repaired, err := bundle.Repair(c.Context, dst, sources, c.Bool("dry-run"), j.show.event)
+	repaired, err := run(sources)
 	j.show.close()
+	if errors.Is(err, bundle.ErrIncomplete) {
+		err = withHint(err, "name another place that may have it with --from")
+	}
+	if repaired == nil {
+		return j.explain(err)
+	}
 	if !c.Bool("dry-run") {
 		for _, m := range repaired.Mended {
-			trailOf(c.Context).wrote(args[0], m.Digest)
+			trailOf(c.Context).wrote(what, m.Digest)
 		}
 	}
-	if errors.Is(err, bundle.ErrIncomplete) {
-		err = withHint(err, "name another place that may have it with --from; what was found is mended already, unless --dry-run was given")
-	}
-	return j.explain(errors.Join(err, printRepaired(c, j.places[0], repaired, err == nil)))
+	return j.explain(errors.Join(err, printRepaired(c, what, repaired, err == nil)))
 }
 
 // checkRepairable refuses what cannot be mended in its place.
@@ -112,7 +138,7 @@ func (j *job) openDamaged(ctx context.Context) (oci.Store, error) {
 }
 
 // printRepaired prints JSON whatever was found. The text of what is lost is the error.
-func printRepaired(c *cli.Context, p place, r *bundle.Repaired, whole bool) error {
+func printRepaired(c *cli.Context, what string, r *bundle.Repaired, whole bool) error {
 	if c.String("format") == "json" {
 		return printJSON(c, r)
 	}
@@ -127,6 +153,6 @@ func printRepaired(c *cli.Context, p place, r *bundle.Repaired, whole bool) erro
 		return nil
 	}
 	_, err := fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s: %d %s, %s: all as their digests say\n",
-		p.text, r.Blobs, size(r.Bytes), len(r.Mended), done, size(r.Fetched))
+		what, r.Blobs, size(r.Bytes), len(r.Mended), done, size(r.Fetched))
 	return err
 }

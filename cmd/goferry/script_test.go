@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 //	flipblob LAYOUT BLOB          change the byte in the middle of a blob, see damage_test.go
 //	cutblob LAYOUT BLOB           cut its last byte off
 //	rmblob LAYOUT BLOB            remove it
+//	silently FILE                 change the byte in its middle, but neither size nor time
 //	age DIR                       let all files below it be two days old
 //	forgetag LAYOUT TAG JSON      replace the tag in index.json, where only JSON's rules are kept
 //	empty DIR                     there must be nothing in it
@@ -67,6 +68,7 @@ func TestScript(t *testing.T) {
 			"flipblob":    flipBlob,
 			"cutblob":     cutBlob,
 			"rmblob":      removeBlob,
+			"silently":    silently,
 			"age":         age,
 			"forgetag":    forgeTag,
 			"empty":       empty,
