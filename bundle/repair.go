@@ -15,6 +15,7 @@ type Repaired struct {
 	Fetched int64     `json:"fetched"`          // bytes of what was mended
 	Mended  []Problem `json:"mended,omitempty"` // with what was wrong
 	Lost    []Problem `json:"lost,omitempty"`   // what no source has whole
+	Left    int       `json:"left,omitempty"`   // blobs that are not there because a delta leaves them out
 }
 
 // Repair is [oci.Repair] with the names of modules. What is lost is [ErrIncomplete].
@@ -24,7 +25,7 @@ func Repair(ctx context.Context, dst oci.Store, from []oci.Store, dryRun bool, p
 		DryRun:  dryRun,
 		OnBytes: func(n int64) { report(Event{Stage: "repair", Bytes: n}) },
 	})
-	r := &Repaired{Blobs: did.Blobs, Bytes: did.Bytes, Mended: problems(did.Mended), Lost: problems(did.Lost)}
+	r := &Repaired{Blobs: did.Blobs, Bytes: did.Bytes, Mended: problems(did.Mended), Lost: problems(did.Lost), Left: len(did.Left)}
 	for _, d := range did.Mended {
 		r.Fetched += d.Descriptor.Size
 	}

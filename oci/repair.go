@@ -24,6 +24,7 @@ type Repaired struct {
 	Bytes  int64    // of them
 	Mended []Damage // with what was wrong; in a dry run, what a source has
 	Lost   []Damage // no source has it whole
+	Left   []Damage // no more than index.json says that deltas leave out, which proves nothing
 	Away   []error  // why sources could not be asked for all of it: each once, as it is not asked again then
 }
 
@@ -54,10 +55,35 @@ func Repair(ctx context.Context, dst Store, from []Store, opts RepairOptions) (R
 	if err != nil {
 		return r.result, err
 	}
+	damaged = r.leave(ix, damaged)
 	if err := r.blobs(ctx, damaged); err != nil {
 		return r.result, err
 	}
+	r.result.Lost = r.leave(ix, r.result.Lost)
 	return r.result, errors.Join(r.lost(), l.sync())
+}
+
+// leave takes what is missing out of what is damaged, if it is no more than deltas leave out.
+func (r *repairer) leave(ix *index, damaged []Damage) (rest []Damage) {
+	var out int64
+	for _, e := range ix.Manifests {
+		if d := deltaOf(e.Annotations); d != nil {
+			out += d.Blobs
+		}
+	}
+	var missing []Damage
+	for _, d := range damaged {
+		if errors.Is(d.Err, ErrNotFound) && !isManifest(d.Descriptor.MediaType) {
+			missing = append(missing, d)
+		} else {
+			rest = append(rest, d)
+		}
+	}
+	if int64(len(missing)) > out {
+		return damaged
+	}
+	r.result.Left = append(r.result.Left, missing...)
+	return rest
 }
 
 // walkIndex is walk for all that index.json lists, in whatever form.
@@ -144,7 +170,7 @@ func (r *repairer) mend(d Damage, take func(Store) error) error {
 			r.result.Mended = append(r.result.Mended, d)
 			return nil
 		case errors.Is(err, ErrNetwork), errors.Is(err, ErrUnauthorized):
-			r.leave(i, err)
+			r.giveUp(i, err)
 		case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrDigest) && !Unreadable(err):
 			return err // it is not the source's fault
 		}
@@ -161,7 +187,7 @@ func (r *repairer) isAway(i int) bool {
 	return r.away[i] != nil
 }
 
-func (r *repairer) leave(i int, err error) {
+func (r *repairer) giveUp(i int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.away[i] == nil {

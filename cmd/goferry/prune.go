@@ -21,6 +21,7 @@ func pruneCommand() *cli.Command {
 			"goferry prune --keep 1 /opt/go-offline\n\n" +
 			"In a layout every blob stays that index.json leads to, by tags, signatures and whatever else other\n" +
 			"tools write, and what is less than an hour old; nothing is removed while a goferry writes there.\n" +
+			"What was begun and never tagged, such as the first of several volumes, goes too.\n" +
 			"In a directory that was unpacked into, the current generation stays and, for \"unpack --rollback\",\n" +
 			"the one before it. What killed commands left goes from both.",
 		Flags: []cli.Flag{

@@ -154,5 +154,8 @@ func printRepaired(c *cli.Context, what string, r *bundle.Repaired, whole bool) 
 	}
 	_, err := fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s: %d %s, %s: all as their digests say\n",
 		what, r.Blobs, size(r.Bytes), len(r.Mended), done, size(r.Fetched))
+	if err == nil && r.Left > 0 {
+		_, err = fmt.Fprintf(c.App.Writer, "%s are left out, as of a delta\n", count(r.Left, "blob"))
+	}
 	return err
 }
