@@ -49,9 +49,9 @@ func isLayer(desc ocispec.Descriptor) bool { return layerKind(desc) != kindUnkno
 func problems(damaged []oci.Damage) []Problem {
 	var list []Problem
 	for _, d := range damaged {
-		err := named("blob", d.Descriptor.Digest, d.Err)
-		if !isProblem(err) {
-			err = fmt.Errorf("%w: %w", ErrMismatch, err)
+		err := fmt.Errorf("%w: %w", ErrMismatch, d.Err) // which names the blob
+		if errors.Is(d.Err, oci.ErrNotFound) {
+			err = named("blob", d.Descriptor.Digest, d.Err)
 		}
 		list = append(list, Problem{Name: BlobName(d.Descriptor), Digest: d.Descriptor.Digest, Err: err, Error: err.Error()})
 	}

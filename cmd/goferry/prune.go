@@ -98,7 +98,7 @@ func pruneLayout(c *cli.Context, arg string) error {
 		r.Litter = append(r.Litter, dir.Name)
 		r.Bytes += dir.Size
 	}
-	return r.print(c, arg, slices.Concat(r.Tags, r.Blobs, r.Litter))
+	return r.print(c, arg, count(len(r.Blobs), "blob"), slices.Concat(r.Tags, r.Blobs, r.Litter))
 }
 
 func pruneUnpacked(c *cli.Context, dir string) error {
@@ -106,16 +106,16 @@ func pruneUnpacked(c *cli.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	r := pruned{Generations: slices.Concat([]bundle.PrunedGeneration{}, old)} // never nil
+	r := pruned{Generations: old}
 	var names []string
 	for _, g := range old {
 		names = append(names, g.Name)
 		r.Bytes += g.Size
 	}
-	return r.print(c, dir, names)
+	return r.print(c, dir, count(len(old), "generation"), names)
 }
 
-func (r *pruned) print(c *cli.Context, place string, names []string) error {
+func (r *pruned) print(c *cli.Context, place, what string, names []string) error {
 	if !c.Bool("dry-run") {
 		trailOf(c.Context).wrote(place, "")
 		trailOf(c.Context).removed(names)
@@ -129,10 +129,6 @@ func (r *pruned) print(c *cli.Context, place string, names []string) error {
 	}
 	for _, name := range names {
 		fmt.Fprintln(c.App.Writer, printable(name))
-	}
-	what := count(len(r.Blobs), "blob")
-	if r.Generations != nil {
-		what = count(len(r.Generations), "generation")
 	}
 	_, err := fmt.Fprintf(c.App.Writer, "%s: %s, %s %s\n", place, what, size(r.Bytes), did)
 	r.tellYoung(c.App.ErrWriter)
