@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -42,6 +43,9 @@ func Repair(ctx context.Context, dst Store, from []Store, opts RepairOptions) (R
 	}
 	ix, err := l.readIndex()
 	if err != nil {
+		return Repaired{}, fmt.Errorf("%s: %w", l.dir, err)
+	}
+	if err := l.sweepBefore(ctx, opts); err != nil {
 		return Repaired{}, fmt.Errorf("%s: %w", l.dir, err)
 	}
 	r := &repairer{dst: l, from: from, opts: opts, away: make([]error, len(from))}
@@ -84,6 +88,17 @@ func (r *repairer) leave(ix *index, damaged []Damage) (rest []Damage) {
 	}
 	r.result.Left = append(r.result.Left, missing...)
 	return rest
+}
+
+// sweepBefore takes over what a killed run left, which else happens with the first blob that is written: there may be none
+// left to write. Where nothing was left nothing is written, so that a read-only layout can be looked at.
+func (l *layout) sweepBefore(ctx context.Context, opts RepairOptions) error {
+	left, err := fs.Glob(l.root.FS(), stagingPrefix+"*")
+	if err != nil || len(left) == 0 || opts.DryRun {
+		return err
+	}
+	_, err = l.staged(ctx)
+	return local(err)
 }
 
 // walkIndex is walk for all that index.json lists, in whatever form.

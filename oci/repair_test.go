@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -148,6 +149,24 @@ func TestRepairBelievesNoSource(t *testing.T) {
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// TestRepairSweeps holds that what a killed run left goes, also where nothing is left to be mended.
+func TestRepairSweeps(t *testing.T) {
+	dir, _ := signedBundle(t)
+	want := contents(t, dir)
+	dead := filepath.Join(dir, stagingPrefix+rand.Text())
+	if err := errors.Join(os.Mkdir(dead, 0o755), os.WriteFile(filepath.Join(dead, stagingLock), nil, 0o644), os.WriteFile(filepath.Join(dead, "1"), nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	s := mustOpen(t, dir)
+	if did, err := Repair(t.Context(), s, nil, RepairOptions{}); err != nil || len(did.Mended) > 0 {
+		t.Errorf("Repair = %+v, %v", did, err)
+	}
+	mustClose(t, s)
+	if contents(t, dir) != want {
+		t.Error("something is left")
+	}
+}
 
 // TestRepairDryRun holds that a dry run knows what is to be fetched, below damaged documents too, and changes nothing.
 func TestRepairDryRun(t *testing.T) {
