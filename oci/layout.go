@@ -38,6 +38,7 @@ type layout struct {
 	cuts     map[digest.Digest]string   // files with some parts of a blob, out of volumes
 	proven   map[digest.Digest]int64    // size of blobs that this store has written or hashed
 	unsynced map[digest.Digest]struct{} // of these, the ones that may not be durable
+	found    []ocispec.Descriptor       // of these, the ones that were there before staging kept Prune away
 	pending  []referrer                 // pushed, and not yet in index.json
 	index    *index                     // as read when index.json was indexAt
 	indexAt  os.FileInfo
@@ -232,7 +233,25 @@ func (l *layout) Exists(ctx context.Context, desc ocispec.Descriptor) (bool, err
 		return false, fmt.Errorf("%s: blob %s: %w", l.dir, desc.Digest, err)
 	}
 	l.prove(desc)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.staging == nil {
+		l.found = append(l.found, desc)
+	}
 	return true, nil
+}
+
+// stillThere fails if a blob has gone since Exists found it. It is called under the layout's lock, and with a staging.
+func (l *layout) stillThere() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, desc := range l.found {
+		if _, err := l.root.Lstat(blobPath(desc.Digest)); err != nil {
+			return fmt.Errorf("blob %s was removed meanwhile: run this again: %w", desc.Digest, local(err))
+		}
+	}
+	l.found = nil
+	return nil
 }
 
 func (l *layout) isProven(desc ocispec.Descriptor) bool {

@@ -193,6 +193,9 @@ func (l *layout) Tag(ctx context.Context, desc ocispec.Descriptor, target string
 
 // updateIndex is called under the layout's lock.
 func (l *layout) updateIndex(ctx context.Context, desc ocispec.Descriptor, target string) error {
+	if err := l.stillThere(); err != nil {
+		return err
+	}
 	before, err := l.readFile(indexFile, maxIndex)
 	if errors.Is(err, ErrNotFound) {
 		before, err = newIndex().bytes()

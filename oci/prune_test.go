@@ -239,3 +239,21 @@ func TestPruneWaits(t *testing.T) {
 		t.Errorf("%s is left: %v", dead, err)
 	}
 }
+
+// TestPruneBeforeTag holds that nothing is tagged which lacks a blob that was there before this store wrote anything.
+func TestPruneBeforeTag(t *testing.T) {
+	dir, root := signedBundle(t)
+	s := mustOpen(t, dir)
+	desc := pushText(t, s, "found, and then pruned")
+	mustClose(t, s)
+	ageBlobs(t, dir)
+	late := mustOpen(t, dir)
+	defer late.Close()
+	if ok, err := late.Exists(t.Context(), desc); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	prunedLayout(t, dir)
+	if err := late.Tag(t.Context(), root, "v2"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("Tag = %v, want ErrNotFound", err)
+	}
+}
