@@ -137,3 +137,22 @@ func TestVerifiesCosignAttestations(t *testing.T) {
 		}
 	}
 }
+
+// TestCosignVerifiesProvenance holds that both cosigns verify the provenance and the bill of materials that goferry
+// attaches to what it packs.
+func TestCosignVerifiesProvenance(t *testing.T) {
+	key := signingKeys(t)["P-256"]
+	ref := "oci:" + filepath.Join(tempDir(t), "layout") + ":v1"
+	packed := command{env: []string{"COSIGN_PASSWORD=secret"}}.must(t, binary, "pack", "-C", "testdata/hello", "--toolchain", "none", "--sign-key", key+".key", "-o", ref)
+	repo := startInProcess(t, security{}).host + "/team/app"
+	goferry(t, "copy", "--plain-http", ref, repo+":v1")
+	for _, c := range cosigns {
+		c.verify(t, key+".pub", repo+":v1").want(t, 0)
+		for kind, says := range map[string]string{"slsaprovenance1": `"dirHash1":"`, "cyclonedx": `"purl":"pkg:golang/`} {
+			statements, code := c.statementsOf(t, key+".pub", kind, repo+"@"+strings.TrimSpace(packed))
+			if code != 0 || len(statements) != 1 || !strings.Contains(statements[0], says) {
+				t.Errorf("cosign %s verify-attestation --type %s: %d, %q", c.version, kind, code, statements)
+			}
+		}
+	}
+}
