@@ -13,7 +13,7 @@ import (
 // MediaTypeEnvelope is that of a DSSE envelope which is stored on its own, as cosign 2 stores attestations.
 const MediaTypeEnvelope = "application/vnd.dsse.envelope.v1+json"
 
-// MaxAttestation is the size of the largest attestation that is made or read, in bytes: a bill of materials of 50,000
+// MaxAttestation is the size of the largest attestation that is made or read, in bytes: a bill of materials of 35,000
 // modules.
 const MaxAttestation = 16 << 20
 
