@@ -44,7 +44,7 @@ func attestCommand() *cli.Command {
 			"key says the same only once. The digest is printed.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "key", Usage: "sign with the private key `KEY`: a file, env://NAME or a KMS URI"},
-			&cli.StringFlag{Name: "type", Usage: "of what kind it is: `" + strings.Join(slices.Sorted(maps.Keys(predicateTypes)), "|") + "` or a URI"},
+			&cli.StringFlag{Name: "type", Usage: "it is of the `TYPE` " + strings.Join(slices.Sorted(maps.Keys(predicateTypes)), ", ") + ", or what a URI names"},
 			&cli.StringFlag{Name: "predicate", Usage: "say what is in `FILE`, which is JSON (for custom and spdx any text)"},
 			formatFlag(), quietFlag(),
 		}, registryFlags()...),
