@@ -1,6 +1,10 @@
 package e2e
 
-import "testing"
+import (
+	"path/filepath"
+	"regexp"
+	"testing"
+)
 
 // TestEngines builds a program in a container that starts from the bundle, or takes the toolchain and the modules out of it,
 // with docker, buildah and podman. No RUN line has a network.
@@ -14,6 +18,17 @@ func TestEngines(t *testing.T) {
 			for _, dockerfile := range []string{"from.Dockerfile", "copy.Dockerfile"} {
 				t.Run(dockerfile, func(t *testing.T) { build(t, copyTree(t, "testdata/container"), dockerfile, bundle) })
 			}
+			for _, style := range e.styles {
+				t.Run("printed "+style, func(t *testing.T) {
+					dir := copyTree(t, "testdata/container")
+					printed := goferry(t, "dockerfile", "--plain-http", "--style", style, "--base", "scratch", bundle)
+					write(t, filepath.Join(dir, "Dockerfile"), printed)
+					build(t, dir, "Dockerfile", pinned.FindString(printed))
+				})
+			}
 		})
 	}
 }
+
+// pinned is a bundle in a registry, by its digest.
+var pinned = regexp.MustCompile(`127\.0\.0\.1:\d+/\S+@sha256:[0-9a-f]{64}`)
