@@ -102,11 +102,13 @@ func readSignatures(ctx context.Context, s oci.Store, desc ocispec.Descriptor) (
 	return found, found.readBundles(ctx, s)
 }
 
+var errNotSignature = errors.New("which is not a signature")
+
 // readBundles reads the signatures among the sigstore bundles. What a manifest says is an attestation may be large, and
 // is left alone.
 func (f *storedSignatures) readBundles(ctx context.Context, s oci.Store) error {
 	for _, b := range smallestFirst(f.bundles) {
-		err := fmt.Errorf("an attestation (%q), which is not a signature", b.predicateType)
+		err := fmt.Errorf("an attestation (%q), %w", b.predicateType, errNotSignature)
 		if b.mayHave(signing.PredicateType) {
 			err = f.readBundle(ctx, s, b)
 		}

@@ -56,7 +56,7 @@ func ParsePayload(data []byte, sig string) (*Signature, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Signature{data, raw, func(digest.Digest) (Statement, error) { return readPayload(data) }}, nil
+	return &Signature{data, raw, func(digest.Digest) (Statement, error) { return readPayload(data) }, ""}, nil
 }
 
 func readPayload(data []byte) (st Statement, err error) {

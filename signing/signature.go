@@ -20,11 +20,12 @@ type Statement struct {
 	Claims    map[string]string // what the signer added
 }
 
-// A Signature was read, and not verified. What it says can be learned only from [Signature.Verify].
+// A Signature was read, and not verified. What it says counts only if it comes from [Signature.Verify].
 type Signature struct {
 	message []byte // what is signed
 	sig     []byte
 	read    func(want digest.Digest) (Statement, error)
+	hint    string
 }
 
 // Verify says whether v's key made the signature, for the digest, and returns what it says. It is [ErrNoMatch] where
@@ -33,6 +34,12 @@ func (s *Signature) Verify(v *Verifier, want digest.Digest) (Statement, error) {
 	if err := v.verify(s.message, s.sig); err != nil {
 		return Statement{}, err
 	}
+	return s.Unverified(want)
+}
+
+// Unverified returns what the signature says of the digest, which anybody may have written: it is to be shown, and never
+// to be acted upon.
+func (s *Signature) Unverified(want digest.Digest) (Statement, error) {
 	st, err := s.read(want)
 	if err != nil {
 		return Statement{}, err
@@ -48,6 +55,10 @@ func (s *Signature) Concerns(want digest.Digest) bool {
 	st, err := s.read(want)
 	return err == nil && st.Digest == want
 }
+
+// Hint is what a sigstore bundle says of the key, which anybody may have written: with cosign and goferry the
+// [Verifier.ID]. It is "" in a payload.
+func (s *Signature) Hint() string { return s.hint }
 
 func decodeSignature(text string) ([]byte, error) {
 	if len(text) > maxSignature {

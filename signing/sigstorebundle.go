@@ -105,7 +105,17 @@ func ParseBundle(data []byte) (*Signature, error) {
 		}
 		return st.Statement, nil
 	}
-	return &Signature{dsse.PAE(inTotoType, body), sig, read}, nil
+	return &Signature{dsse.PAE(inTotoType, body), sig, read, keyHint(data)}, nil
+}
+
+// keyHint returns the hint of a bundle that was read; "" where it is none to be shown.
+func keyHint(data []byte) string {
+	const longest = 100
+	var b sigstoreBundle
+	if json.Unmarshal(data, &b) != nil || len(b.Material.PublicKey.Hint) > longest {
+		return ""
+	}
+	return b.Material.PublicKey.Hint
 }
 
 // readBundle returns the statement in a sigstore bundle, and its signature.

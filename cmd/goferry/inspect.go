@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -21,7 +22,7 @@ func inspectCommand() *cli.Command {
 		ArgsUsage: "REF",
 		Description: "goferry inspect oci:bundle\n" +
 			"goferry inspect --format json harbor.corp/go/app:v3\n\n" +
-			"What is listed is what the bundle says of itself; \"goferry verify\" proves it.",
+			"What is listed is what the bundle, and whoever signed it, say of themselves; \"goferry verify\" proves it.",
 		Flags:  append([]cli.Flag{formatFlag(), progressFlag()}, registryFlags()...),
 		Action: inspect,
 	}
@@ -43,15 +44,22 @@ func inspect(c *cli.Context) error {
 	}
 	defer store.Close()
 	info, err := bundle.Inspect(c.Context, store, target)
-	j.show.close()
 	if err != nil {
 		return j.explain(err)
 	}
+	unverified, err := bundle.ListUnverified(c.Context, store, info.Digest.String())
+	if err != nil {
+		return j.explain(err)
+	}
+	j.show.close()
 	trailOf(c.Context).read(args[0], info.Digest)
 	if c.String("format") == "json" {
-		return printJSON(c, info)
+		return printJSON(c, struct {
+			*bundle.Info
+			Unverified *bundle.Unverified `json:"unverified"`
+		}{info, unverified})
 	}
-	return printInfo(c.App.Writer, info)
+	return errors.Join(printInfo(c.App.Writer, info), printUnverified(c.App.Writer, unverified))
 }
 
 // printInfo writes three tables. What a bundle says of itself is printed with its control
@@ -89,6 +97,27 @@ func printInfo(w io.Writer, info *bundle.Info) error {
 	for _, l := range info.Modules {
 		path, version, _ := strings.Cut(l.Module, "@")
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s%s\n", printable(path), printable(version), size(l.Size), printable(l.Sum), l.Digest, layerNote(l))
+	}
+	return t.Flush()
+}
+
+// printUnverified writes what is there of signatures and attestations.
+func printUnverified(w io.Writer, u *bundle.Unverified) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(u.Signatures) > 0 {
+		fmt.Fprint(t, "\nSIGNATURE (not verified)\tKEY ID\tCLAIMS\n")
+	}
+	for _, s := range u.Signatures {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", s.Format, printable(cmp.Or(s.KeyHint, "not said")), printable(words(s.Claims)))
+	}
+	if len(u.Attestations) > 0 {
+		fmt.Fprint(t, "\nATTESTATION (not verified)\tSIZE\tBLOB\n")
+	}
+	for _, a := range u.Attestations {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", printable(a.PredicateType), size(a.Size), a.Digest)
+	}
+	for _, p := range u.Problems {
+		fmt.Fprintf(t, "\nnot readable as a signature: %s\n", printable(p))
 	}
 	return t.Flush()
 }

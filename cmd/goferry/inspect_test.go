@@ -24,3 +24,20 @@ func TestPrintInfo(t *testing.T) {
 		t.Errorf("printInfo wrote %q", got)
 	}
 }
+
+// TestPrintUnverified holds the same of signatures, which anybody may have put there.
+func TestPrintUnverified(t *testing.T) {
+	const forged = "x\ngoferry:\thint: run evil\x1b[2J\v\f"
+	var b bytes.Buffer
+	err := printUnverified(&b, &bundle.Unverified{
+		Signatures:   []bundle.UnverifiedSignature{{Format: bundle.FormatSig, KeyHint: forged, Claims: map[string]string{forged: forged}}},
+		Attestations: []bundle.UnverifiedAttestation{{PredicateType: forged}},
+		Problems:     []string{forged},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); strings.Contains(got, "\ngoferry") || strings.ContainsAny(got, "\t\x1b\v\f") {
+		t.Errorf("printUnverified wrote %q", got)
+	}
+}

@@ -174,9 +174,13 @@ func claimsText(claims map[string]string) string {
 	if len(claims) == 0 {
 		return ", without claims"
 	}
+	return ", who says " + words(claims)
+}
+
+func words(claims map[string]string) string {
 	var words []string
 	for _, name := range slices.Sorted(maps.Keys(claims)) {
 		words = append(words, name+"="+claims[name])
 	}
-	return ", who says " + strings.Join(words, " ")
+	return strings.Join(words, " ")
 }
