@@ -59,6 +59,8 @@ type auditDecision struct {
 	Kept      bool          `json:"kept"`
 	SignedBy  []auditSigner `json:"signedBy,omitempty"`
 	Error     string        `json:"error,omitempty"`
+
+	Attestations []bundle.Attestation `json:"attestations,omitempty"` // that were asked for, without what they say
 }
 
 type auditSigner struct {
@@ -156,7 +158,7 @@ func (t *trail) watch(believe believer) believer {
 func (t *trail) decided(reference string, d digest.Digest, decisions []bundle.Decision) {
 	t.note(func(w *auditWork) {
 		for _, decision := range decisions {
-			said := auditDecision{Reference: redact(reference), Digest: d, Rule: decision.Rule, Kept: decision.Err == nil}
+			said := auditDecision{Reference: redact(reference), Digest: d, Rule: decision.Rule, Kept: decision.Err == nil, Attestations: decision.Attestations}
 			if decision.Err != nil {
 				said.Error = auditText(errorText(decision.Err))
 			}
