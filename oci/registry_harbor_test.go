@@ -40,6 +40,7 @@ func TestHarborRefusals(t *testing.T) {
 		"no such project": {harbortest.Harbor{Projects: []string{"other"}}, ErrUnauthorized, "team/bundle"},
 		"pull only":       {harbortest.Harbor{PullOnly: true}, ErrUnauthorized, "action: push"},
 		"quota":           {harbortest.Harbor{Quota: 1000}, ErrNoSpace, "storage resource"},
+		"small proxy":     {harbortest.Harbor{MaxBody: 10}, errRefused, "413 Request Entity Too Large"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, ref, opts := startHarbor(t, tt.setup)
@@ -47,6 +48,14 @@ func TestHarborRefusals(t *testing.T) {
 				t.Errorf("Copy = %v, want %v with %q", err, tt.want, tt.text)
 			}
 		})
+	}
+}
+
+// TestHarborUnderLoad holds that answers which may be others the next time are not the end.
+func TestHarborUnderLoad(t *testing.T) {
+	_, ref, opts := startHarbor(t, harbortest.Harbor{Hiccups: 3})
+	if err := copyTo(t, ref, opts); err != nil {
+		t.Error(err)
 	}
 }
 

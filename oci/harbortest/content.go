@@ -3,7 +3,6 @@ package harbortest
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -29,41 +28,6 @@ func (s *Server) link(repository, blob string) {
 		s.blobs[repository] = map[string]bool{}
 	}
 	s.blobs[repository][blob] = true
-}
-
-// beginUpload mounts a blob of another repository, or begins an upload, whatever else is asked for.
-func (s *Server) beginUpload(w http.ResponseWriter, q request) {
-	io.Copy(io.Discard, q.Body)
-	query := q.URL.Query()
-	if blob := query.Get("mount"); !s.setup.NoMount && s.has(query.Get("from"), blob) {
-		s.link(q.repository, blob)
-		w.Header().Set("Location", "/v2/"+q.repository+"/blobs/"+blob)
-		w.Header().Set("Docker-Content-Digest", blob)
-		w.WriteHeader(http.StatusCreated)
-		return
-	}
-	begun := q.Clone(q.Context())
-	begun.URL.RawQuery = ""
-	begun.Body = http.NoBody
-	s.registry.ServeHTTP(w, begun)
-}
-
-func (s *Server) finishUpload(w http.ResponseWriter, q request) {
-	s.mu.Lock()
-	s.used += max(q.ContentLength, 0)
-	over := s.setup.Quota > 0 && s.used > s.setup.Quota
-	s.mu.Unlock()
-	if over {
-		io.Copy(io.Discard, q.Body)
-		refuse(w, http.StatusForbidden, "DENIED", fmt.Sprintf("adding %.1f KiB of storage resource, which when updated to current usage of %d B will exceed the configured upper limit of %d B",
-			float64(q.ContentLength)/1024, s.used, s.setup.Quota))
-		return
-	}
-	answer := &statusWriter{ResponseWriter: w}
-	s.registry.ServeHTTP(answer, q.Request)
-	if answer.status == http.StatusCreated {
-		s.link(q.repository, q.URL.Query().Get("digest"))
-	}
 }
 
 type statusWriter struct {

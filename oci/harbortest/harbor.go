@@ -4,6 +4,10 @@
 //   - Tokens come from /service/token of the host that was asked, for all that the account may do, and are soon over.
 //   - A project that does not exist, or where the account may not push, is 401, also for HEAD.
 //   - A blob is in a repository only if it was pushed or mounted there. An upload of one request is begun, not done.
+//   - An upload goes on with the byte that its status names. One that is cut inside of a request is forgotten, unless a
+//     proxy before the registry holds requests back until they are whole.
+//   - A body that is too large for that proxy is 413, with a page instead of JSON.
+//   - Under load it has hiccups: 429 with Retry-After, and 500, 502, 503 and 504, after each of which it goes on.
 //   - A manifest is taken once all that it names is there (400 MANIFEST_BLOB_UNKNOWN), up to 4 MiB (413), and while the
 //     quota lasts (403 denied).
 //   - A tag that is immutable is refused with 412, even for the digest that it has.
@@ -38,6 +42,10 @@ type Harbor struct {
 	ImmutableTags   bool
 	Quota           int64 // bytes of all blobs; 0 is no limit
 	NoMount         bool  // as if the account could not pull where a blob is
+
+	Buffers bool  // a proxy before it holds requests back until they are whole
+	MaxBody int64 // of a request through that proxy; 0 is no limit
+	Hiccups int   // every so manyth request fails; 0 is none
 }
 
 // Server is a Harbor that runs.
@@ -52,7 +60,10 @@ type Server struct {
 	tags     map[string]map[string]string
 	parents  map[string][]string // of a manifest: what names it
 	signed   map[string]bool
+	uploads  map[string][]byte
 	used     int64
+	asked    int // requests so far
+	begun    int // uploads
 }
 
 // New starts nothing: the server is an [http.Handler].
@@ -65,6 +76,7 @@ func New(setup Harbor) *Server {
 		tags:     map[string]map[string]string{},
 		parents:  map[string][]string{},
 		signed:   map[string]bool{},
+		uploads:  map[string][]byte{},
 	}
 }
 
@@ -113,7 +125,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := parse(r)
-	if !s.admit(w, q) {
+	if !s.proxy(w, r) || !s.admit(w, q) {
 		return
 	}
 	switch {
@@ -123,8 +135,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.getManifest(w, q)
 	case q.kind == "blobs/uploads" && q.Method == http.MethodPost:
 		s.beginUpload(w, q)
-	case q.kind == "blobs/uploads" && q.Method == http.MethodPut:
-		s.finishUpload(w, q)
+	case q.kind == "blobs/uploads":
+		s.upload(w, q)
 	case q.kind == "blobs" && !s.has(q.repository, q.target):
 		refuse(w, http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry")
 	default:
