@@ -39,6 +39,7 @@ func connectionOptions(c *cli.Context) (oci.Options, error) {
 
 		AllowHosts:   c.StringSlice("allow-host"),
 		DockerConfig: dockerConfig(),
+		UserAgent:    userAgent(),
 	}
 	for _, host := range opts.AllowHosts {
 		if host == "" || strings.ContainsAny(host, "/@ ") {
@@ -49,6 +50,12 @@ func connectionOptions(c *cli.Context) (oci.Options, error) {
 		return opts, usagef("--cert-file and --key-file go together")
 	}
 	return opts, nil
+}
+
+// userAgent tells a registry which goferry it is. It has "cosign" in it because Harbor lets signing tools see what is not
+// signed yet.
+func userAgent() string {
+	return "goferry/" + strings.Trim(buildVersion().Version, "()") + " (cosign-compatible)"
 }
 
 // dockerConfig is where the environment says that Docker keeps credentials; "" says nothing.

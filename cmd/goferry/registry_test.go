@@ -31,6 +31,8 @@ import (
 //	-project NAME         be a Harbor with one project, and with the account of -auth, which asks for tokens
 //	-pull-only, -immutable, -policy, -quota BYTES
 //	                      what that Harbor does not let the account do
+//	-max-body BYTES, -hiccups N
+//	                      what the proxy before it does not let through, and that every Nth request fails once
 func memregistry(ts *testscript.TestScript, neg bool, args []string) {
 	flags := flag.NewFlagSet("memregistry", flag.ContinueOnError)
 	auth := flags.String("auth", "", "")
@@ -46,6 +48,8 @@ func memregistry(ts *testscript.TestScript, neg bool, args []string) {
 	flags.BoolVar(&harbor.SignaturePolicy, "policy", false, "")
 	flags.BoolVar(&harbor.ImmutableTags, "immutable", false, "")
 	flags.Int64Var(&harbor.Quota, "quota", 0, "")
+	flags.Int64Var(&harbor.MaxBody, "max-body", 0, "")
+	flags.IntVar(&harbor.Hiccups, "hiccups", 0, "")
 	ts.Check(flags.Parse(args))
 
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true))
