@@ -33,8 +33,10 @@ type repository struct {
 	client  *client
 	actions []string // what tokens are asked for
 
-	takesNoPost atomic.Bool // the POST that begins an upload does not take a blob
-	breaksOff   atomic.Bool // an upload was cut
+	takesNoPost   atomic.Bool // the POST that begins an upload does not take a blob
+	takesNoChunks atomic.Bool // an upload is one PUT
+	breaksOff     atomic.Bool // an upload was cut
+	uploadDir     string      // see Options
 
 	mu         sync.Mutex
 	pushed     map[digest.Digest][]byte // manifests, for Tag
@@ -56,7 +58,7 @@ func openRepository(ref Reference, opts Options, actions ...string) (*repository
 		TagListMaxPages:      maxPages,
 		ReferrerListMaxPages: maxPages,
 	}
-	return &repository{repo: repo, client: c, actions: actions, pushed: map[digest.Digest][]byte{}}, nil
+	return &repository{repo: repo, client: c, actions: actions, uploadDir: opts.UploadDir, pushed: map[digest.Digest][]byte{}}, nil
 }
 
 func (r *repository) String() string {

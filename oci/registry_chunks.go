@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,42 +15,65 @@ import (
 )
 
 const (
-	// chunkSize is what is lost at most where a line is cut and the registry keeps what it has. Clouds want 5 MiB at
-	// least.
-	chunkSize = 16 << 20
+	// chunkSize is what is lost at most where a line is cut and the registry keeps what it has. Where it does not, the
+	// chunks become smaller, to what clouds want at least.
+	chunkSize, leastChunk = 16 << 20, 5 << 20
 
 	// maxRestarts is how often a registry may forget the chunks of an upload.
 	maxRestarts = 2
 )
 
-// chunks is a blob that is sent in chunks, and after a cut goes on with the byte that the registry asks for. It is for
-// lines that have broken off before: a blob in one request is quicker, and every registry takes it. Those of the
-// distribution project (Harbor's too) forget an upload that is cut inside of a chunk, unless a proxy before them holds
-// requests back until they are whole.
-//
-// That the blob is what its digest says is left to the registry: it was hashed only up to where it broke off.
+// errNoChunks is a registry that did not take one chunk.
+var errNoChunks = errors.New("takes no chunks")
+
+// chunks is a blob that is sent in chunks, and after a cut, or the end of the process, goes on with the byte that the
+// registry asks for. Older registries of the distribution project (Harbor's too) forget an upload that is cut inside of a
+// chunk, unless a proxy before them holds requests back until they are whole: they go on where a process ends between two.
 type chunks struct {
-	repo *repository
-	desc ocispec.Descriptor
-	src  io.ReaderAt
+	repo   *repository
+	desc   ocispec.Descriptor
+	src    *chunkSource
+	record *uploadRecord
 
 	at             *url.URL
-	offset         int64
-	poor, restarts int // failures in a row, uploads begun
+	offset, size   int64 // of the next chunk
+	taken          bool  // one chunk at least was
+	cut            bool  // one broke off
+	poor, restarts int   // failures in a row that brought little, uploads begun anew
 }
 
 func (r *repository) pushChunks(ctx context.Context, desc ocispec.Descriptor, src io.ReaderAt) error {
-	c := &chunks{repo: r, desc: desc, src: src}
-	err := c.begin(ctx)
-	for err == nil && c.offset < desc.Size {
+	c := &chunks{repo: r, desc: desc, src: newChunkSource(src, desc), record: r.openRecord(desc), size: chunkSize}
+	defer c.record.close()
+	resumed := c.resume(ctx)
+	err := c.push(ctx, resumed)
+	if cut := errors.Is(err, ErrNetwork) && !errors.Is(err, errLost); cut || ctx.Err() != nil {
+		return cmp.Or(c.src.failure(), err)
+	}
+	c.record.forget()
+	if resumed && err != nil && c.src.failure() == nil {
+		err = c.push(ctx, false) // what the registry had was not what it seemed
+	}
+	return cmp.Or(c.src.failure(), err)
+}
+
+// push sends what the registry lacks.
+func (c *chunks) push(ctx context.Context, begun bool) (err error) {
+	if !begun {
+		err = c.begin(ctx)
+	}
+	for err == nil && c.offset < c.desc.Size {
 		if cause := c.send(ctx); cause != nil {
 			err = c.goOn(ctx, cause)
 		}
 	}
+	if err == nil {
+		err = c.src.verify(ctx)
+	}
 	if err != nil {
 		return err
 	}
-	return r.finishUpload(ctx, c.at, desc, nil)
+	return c.repo.finishUpload(ctx, c.at, c.desc, nil)
 }
 
 func (c *chunks) begin(ctx context.Context) (err error) {
@@ -61,8 +85,17 @@ func (c *chunks) begin(ctx context.Context) (err error) {
 	return err
 }
 
+// resume goes on with the upload that an earlier process has left, and reports whether there is one.
+func (c *chunks) resume(ctx context.Context) bool {
+	if c.at = c.record.location(); c.at == nil {
+		return false
+	}
+	c.taken = c.ask(ctx) && c.offset > 0 && c.src.hashTo(ctx, c.offset) == nil
+	return c.taken
+}
+
 func (c *chunks) send(ctx context.Context) error {
-	end := min(c.offset+chunkSize, c.desc.Size)
+	end := min(c.offset+c.size, c.desc.Size)
 	req, err := c.repo.newRequest(ctx, http.MethodPatch, c.at.String(), nil)
 	if err != nil {
 		return err
@@ -72,6 +105,7 @@ func (c *chunks) send(ctx context.Context) error {
 	}
 	req.Body, _ = req.GetBody()
 	req.ContentLength = end - c.offset
+	req.Close = c.cut // some lines are cut after so many bytes: then let none carry two chunks
 	req.Header.Set("Content-Type", "application/octet-stream")
 	req.Header.Set("Content-Range", fmt.Sprintf("%d-%d", c.offset, end-1))
 	resp, err := c.repo.client.Do(req)
@@ -82,35 +116,59 @@ func (c *chunks) send(ctx context.Context) error {
 		return c.repo.refusal(resp)
 	}
 	if c.at, err = c.repo.location(resp); err == nil {
-		c.offset, c.poor = end, 0
+		c.offset, c.poor, c.taken = end, 0, true
+		c.record.keep(c.at)
 	}
 	return err
 }
 
 // goOn finds out where to go on after cause, from the start if the registry has forgotten the upload.
 func (c *chunks) goOn(ctx context.Context, cause error) error {
-	if c.poor++; c.poor == maxPoor || !lost(cause) && !errors.Is(cause, errRefused) {
+	refused := errors.Is(cause, errRefused) || errors.Is(cause, errLost) || errors.Is(cause, ErrNotFound)
+	if c.poor++; c.poor == maxPoor || !lost(cause) && !refused || c.src.failure() != nil {
 		return cause
 	}
 	if err := sleep(ctx, c.repo.client.wait<<(c.poor-1)); err != nil {
 		return err
 	}
-	req, err := c.repo.newRequest(ctx, http.MethodGet, c.at.String(), nil)
-	if err != nil {
-		return err
-	}
-	resp, err := c.repo.client.Do(req)
-	if err == nil {
-		at, err := c.repo.location(resp)
-		if next, ok := uploaded(resp); ok && err == nil && next <= c.desc.Size {
-			c.at, c.offset = at, next
-			return nil
+	c.cut = true
+	before := c.offset
+	goesOn := c.ask(ctx)
+	c.taken = c.taken || goesOn && c.offset > 0
+	if goesOn && (c.taken || !refused) {
+		if c.offset-before >= worthwhile {
+			c.poor = 0
 		}
+		return nil
 	}
-	if c.restarts++; c.restarts > maxRestarts {
+	c.restarts++
+	if !c.taken && (refused || c.restarts > maxRestarts) {
+		return fmt.Errorf("%w: %w", errNoChunks, cause)
+	}
+	if c.restarts > maxRestarts {
 		return cause
 	}
+	c.size = max(c.size/2, leastChunk)
 	return c.begin(ctx)
+}
+
+// ask asks the registry how far the upload is.
+func (c *chunks) ask(ctx context.Context) bool {
+	req, err := c.repo.newRequest(ctx, http.MethodGet, c.at.String(), nil)
+	if err != nil {
+		return false
+	}
+	resp, err := c.repo.client.Do(req)
+	if err != nil {
+		return false
+	}
+	at, err := c.repo.location(resp)
+	next, ok := uploaded(resp)
+	if !ok || err != nil || next > c.desc.Size {
+		return false
+	}
+	c.at, c.offset = at, next
+	return true
 }
 
 // uploaded is how much of an upload has arrived. "0-0" says nothing rather than one byte.

@@ -49,9 +49,13 @@ func newClient(host string, opts Options) (*client, error) {
 		return nil, err
 	}
 	hosts := newHosts(host, opts.AllowHosts)
+	watched := watch{base, c.secrets, hosts, newPatience(opts.StallTimeout)}
 	c.auth = &auth.Client{
 		Client: &http.Client{
-			Transport:     &retry.Transport{Base: watch{base, c.secrets, hosts, newPatience(opts.StallTimeout)}, Policy: func() retry.Policy { return policy{c.wait} }},
+			Transport: again{
+				whole: &retry.Transport{Base: watched, Policy: func() retry.Policy { return policy{c.wait} }},
+				chunk: &retry.Transport{Base: watched, Policy: func() retry.Policy { return answered{policy{c.wait}} }},
+			},
 			CheckRedirect: checkRedirect(hosts, opts.PlainHTTP),
 		},
 		Cache:      auth.NewCache(),
@@ -211,6 +215,26 @@ func (p policy) Retry(attempt int, resp *http.Response, err error) (time.Duratio
 		return min(after, maxRetryAfter), nil
 	}
 	return retry.ExponentialBackoff(p.wait, 2, 0.1)(attempt, nil), nil
+}
+
+// again repeats requests. A chunk that was cut is not the one to send next.
+type again struct{ whole, chunk http.RoundTripper }
+
+func (a again) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodPatch {
+		return a.chunk.RoundTrip(req)
+	}
+	return a.whole.RoundTrip(req)
+}
+
+// answered is a policy for requests that got an answer.
+type answered struct{ policy }
+
+func (a answered) Retry(attempt int, resp *http.Response, err error) (time.Duration, error) {
+	if err != nil {
+		return -1, nil
+	}
+	return a.policy.Retry(attempt, resp, nil)
 }
 
 // retryAfter is how long the registry wants to be left alone, in seconds or until a date; 0 if it does not say.

@@ -15,21 +15,27 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
-// smallBlob is what is rather sent than asked for, and sent in one request if the registry takes that.
-const smallBlob = 256 << 10
+const (
+	// smallBlob is what is rather sent than asked for, and sent in one request if the registry takes that.
+	smallBlob = 256 << 10
 
-// pushBlob starts over, with a new upload, if the one it had is lost and src can be read again. Once the line has
-// broken off, large blobs go in chunks.
+	// largeBlob is what is worth going on with in the middle, also in another process.
+	largeBlob = 32 << 20
+)
+
+// pushBlob starts over, with a new upload, if the one it had is lost and src can be read again. Large blobs go in chunks,
+// and less large ones too once the line has broken off.
 func (r *repository) pushBlob(ctx context.Context, desc ocispec.Descriptor, src io.Reader) error {
 	if desc.Size <= smallBlob {
 		return r.pushSmall(ctx, desc, src)
 	}
 	const attempts = 2
 	for attempt := 1; ; attempt++ {
-		if at, ok := src.(io.ReaderAt); ok && r.breaksOff.Load() && desc.Size > chunkSize {
-			if err := r.pushChunks(ctx, desc, at); !errors.Is(err, errRefused) { // it may know no chunks
+		if at, ok := src.(io.ReaderAt); ok && r.inChunks(desc) {
+			if err := r.pushChunks(ctx, desc, at); !errors.Is(err, errNoChunks) {
 				return withBlob(desc, err)
 			}
+			r.takesNoChunks.Store(true)
 		}
 		body := newUpload(ctx, src, desc)
 		err := r.pushWhole(ctx, desc, body)
@@ -44,6 +50,10 @@ func (r *repository) pushBlob(ctx context.Context, desc ocispec.Descriptor, src 
 		}
 		r.breaksOff.Store(r.breaksOff.Load() || errors.Is(err, ErrNetwork))
 	}
+}
+
+func (r *repository) inChunks(desc ocispec.Descriptor) bool {
+	return !r.takesNoChunks.Load() && (desc.Size > largeBlob || desc.Size > chunkSize && r.breaksOff.Load())
 }
 
 func withBlob(desc ocispec.Descriptor, err error) error {

@@ -70,6 +70,8 @@ type Options struct {
 	Username, Password string // go before the Docker config
 	DockerConfig       string // file; "" is $DOCKER_CONFIG/config.json or ~/.docker/config.json
 
+	UploadDir string // where it is kept in mind how large uploads go on, for the next process; "" is nowhere
+
 	UserAgent    string            // "" is "goferry (cosign-compatible)"
 	Transport    http.RoundTripper // nil is like http.DefaultTransport, with the TLS settings above
 	RetryWait    time.Duration     // the first pause before a request is sent again; 0 is 250 ms

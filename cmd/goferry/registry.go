@@ -40,6 +40,7 @@ func connectionOptions(c *cli.Context) (oci.Options, error) {
 		AllowHosts:   c.StringSlice("allow-host"),
 		DockerConfig: dockerConfig(),
 		UserAgent:    userAgent(),
+		UploadDir:    uploadDir(),
 	}
 	for _, host := range opts.AllowHosts {
 		if host == "" || strings.ContainsAny(host, "/@ ") {
@@ -50,6 +51,15 @@ func connectionOptions(c *cli.Context) (oci.Options, error) {
 		return opts, usagef("--cert-file and --key-file go together")
 	}
 	return opts, nil
+}
+
+// uploadDir is where uploads that are cut are kept in mind; "" is nowhere.
+func uploadDir() string {
+	dir := cacheDir()
+	if dir == "" {
+		return ""
+	}
+	return filepath.Join(dir, "uploads")
 }
 
 // userAgent tells a registry which goferry it is. It has "cosign" in it because Harbor lets signing tools see what is not

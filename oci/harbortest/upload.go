@@ -94,3 +94,21 @@ func (s *Server) finishUpload(w http.ResponseWriter, q request, data []byte) {
 		s.link(q.repository, q.URL.Query().Get("digest"))
 	}
 }
+
+// ForgetUploads makes as if no upload had been begun.
+func (s *Server) ForgetUploads() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.uploads)
+}
+
+// SpoilUploads changes a byte of what every upload has got.
+func (s *Server) SpoilUploads() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, data := range s.uploads {
+		if len(data) > 0 {
+			data[0]++
+		}
+	}
+}
