@@ -36,7 +36,8 @@ type CopyOptions struct {
 // Blobs go first, then documents in the order in which they name each other, each with what refers to it right behind
 // it: Harbor wants a child to be signed before it gets the index. The tag asked for comes last: at no moment does dst
 // have a tag of something incomplete. A copy that ends early leaves blobs and signatures, which the next finds,
-// and in a layout the part that has come of a large one out of a registry, with which the next goes on.
+// and the part that has come of a large one into a layout out of a registry, or into a registry, with which the next goes
+// on. An archive is begun anew: it is one stream, and what it is made of is mostly local.
 // Every byte is verified once, on its way into dst. The order in which an archive is written depends on content only.
 //
 // A source that has all documents but not all blobs will do where dst has the rest, whole. Where it has not the error

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// chunkSize is what is lost at most where a line is cut and the registry keeps what it has. Where it does not, the
-	// chunks become smaller, to what clouds want at least.
-	chunkSize, leastChunk = 16 << 20, 5 << 20
+	// chunkSize is that of the first chunk. The next are larger, because a registry takes its time between two, until a
+	// line is cut. Where the registry forgets what it has then, they become smaller, to what clouds want at least.
+	chunkSize, mostChunk, leastChunk = 16 << 20, 128 << 20, 5 << 20
 
 	// maxRestarts is how often a registry may forget the chunks of an upload.
 	maxRestarts = 2
@@ -117,6 +117,9 @@ func (c *chunks) send(ctx context.Context) error {
 	}
 	if c.at, err = c.repo.location(resp); err == nil {
 		c.offset, c.poor, c.taken = end, 0, true
+		if !c.cut {
+			c.size = min(2*c.size, mostChunk)
+		}
 		c.record.keep(c.at)
 	}
 	return err
@@ -131,7 +134,7 @@ func (c *chunks) goOn(ctx context.Context, cause error) error {
 	if err := sleep(ctx, c.repo.client.wait<<(c.poor-1)); err != nil {
 		return err
 	}
-	c.cut = true
+	c.cut, c.size = true, min(c.size, chunkSize)
 	before := c.offset
 	goesOn := c.ask(ctx)
 	c.taken = c.taken || goesOn && c.offset > 0
