@@ -14,12 +14,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// concurrency is how many blobs are in flight where nothing is said.
-const concurrency = 6
+// concurrency is how many blobs are in flight where nothing is said, and smallConcurrency how many small ones to or from a
+// registry that does not mind: what they take is not the line but the time until it answers.
+const concurrency, smallConcurrency = 6, 16
 
 // CopyOptions say how to copy. The functions may be nil, and are called from many goroutines.
 type CopyOptions struct {
-	Concurrency int                           // blobs in flight; 0 is 6. An archive is always written one by one.
+	Concurrency int                           // blobs in flight; 0 is 6, and 16 small ones of a registry. An archive is always written one by one.
 	OnCopied    func(desc ocispec.Descriptor) // a blob or manifest is at the destination now
 	OnSkipped   func(desc ocispec.Descriptor) // or was there already
 	OnBytes     func(n int64)                 // bytes read from the source, or done without; what is sent again is not counted again
@@ -101,7 +102,7 @@ func copyGraph(ctx context.Context, src Store, root ocispec.Descriptor, g *Graph
 	for i, desc := range g.Blobs {
 		blobs[i] = Blob{desc, func(ctx context.Context) (io.ReadCloser, error) { return fetchFor(ctx, dst, src, desc) }}
 	}
-	c := &copier{dst: dst, opts: opts, lacking: Lacking(src, g.Blobs)}
+	c := &copier{src: src, dst: dst, opts: opts, lacking: Lacking(src, g.Blobs)}
 	r, ok := dst.(*repository)
 	if ok {
 		c.survey = r.survey(ctx, root, dstTag)
@@ -109,7 +110,7 @@ func copyGraph(ctx context.Context, src Store, root ocispec.Descriptor, g *Graph
 	}
 	err := c.copyAll(ctx, blobs, g, root, dstTag)
 	if ok && errors.Is(err, errMissing) {
-		c = &copier{dst: dst, opts: CopyOptions{Concurrency: opts.Concurrency, OnCopied: opts.OnCopied}, lacking: c.lacking}
+		c = &copier{src: src, dst: dst, opts: CopyOptions{Concurrency: opts.Concurrency, OnCopied: opts.OnCopied}, lacking: c.lacking}
 		err = c.copyAll(ctx, blobs, g, root, dstTag)
 	}
 	return err
@@ -175,6 +176,7 @@ func Push(ctx context.Context, dst Store, blobs []Blob, opts CopyOptions) error 
 }
 
 type copier struct {
+	src    Store // nil if it is not one
 	dst    Store
 	opts   CopyOptions
 	survey survey
@@ -195,6 +197,26 @@ func (c *copier) concurrency() int {
 	return cmp.Or(c.opts.Concurrency, concurrency)
 }
 
+// width is how many blobs are begun at once, all of them if they are small.
+func (c *copier) width() int {
+	for _, s := range []Store{c.src, c.dst} {
+		if _, ok := s.(*repository); ok && c.concurrency() > 1 && c.opts.Concurrency == 0 {
+			return smallConcurrency
+		}
+	}
+	return c.concurrency()
+}
+
+// busy reports whether a registry has said that it is asked too much.
+func (c *copier) busy() bool {
+	for _, s := range []Store{c.src, c.dst} {
+		if r, ok := s.(*repository); ok && r.client.busy.Load() {
+			return true
+		}
+	}
+	return false
+}
+
 func (c *copier) copyBlobs(ctx context.Context, blobs []Blob) error {
 	if err := checkRoom(c.dst, blobs); err != nil {
 		return err
@@ -205,12 +227,17 @@ func (c *copier) copyBlobs(ctx context.Context, blobs []Blob) error {
 		}
 	}
 	g, groupCtx := errgroup.WithContext(ctx)
-	g.SetLimit(c.concurrency())
+	g.SetLimit(c.width())
+	turns := make(chan struct{}, c.concurrency())
 	for _, b := range blobs {
 		if groupCtx.Err() != nil {
 			break
 		}
 		g.Go(func() error {
+			if b.Descriptor.Size > smallBlob || c.busy() {
+				turns <- struct{}{}
+				defer func() { <-turns }()
+			}
 			ok, err := c.has(groupCtx, b.Descriptor)
 			if err != nil || ok {
 				c.skipped(b.Descriptor, err)
@@ -226,7 +253,8 @@ func (c *copier) copyBlobs(ctx context.Context, blobs []Blob) error {
 }
 
 // probe asks for the blobs that are copied first. If a registry has none of them and no tag either, an earlier copy
-// never got beyond them, as blobs are begun in order: nothing is there, and one request in three can be saved.
+// hardly got beyond them, as blobs are begun in order: nothing is there, or some that are small and sent again, and one
+// request in three can be saved.
 func (c *copier) probe(ctx context.Context, blobs []Blob) error {
 	var found atomic.Bool
 	g, ctx := errgroup.WithContext(ctx)

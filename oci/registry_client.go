@@ -13,6 +13,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -33,6 +34,7 @@ type client struct {
 	base    http.RoundTripper
 	secrets *secrets
 	wait    time.Duration // the first pause before something is tried again
+	busy    atomic.Bool   // the registry has said that it is asked too much
 }
 
 func newClient(host string, opts Options) (*client, error) {
@@ -49,7 +51,7 @@ func newClient(host string, opts Options) (*client, error) {
 		return nil, err
 	}
 	hosts := newHosts(host, opts.AllowHosts)
-	watched := watch{base, c.secrets, hosts, newPatience(opts.StallTimeout)}
+	watched := watch{base, c.secrets, hosts, newPatience(opts.StallTimeout), &c.busy}
 	c.auth = &auth.Client{
 		Client: &http.Client{
 			Transport: again{

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/errcode"
@@ -237,6 +238,7 @@ type watch struct {
 	secrets  *secrets
 	hosts    *hosts
 	patience patience
+	busy     *atomic.Bool
 }
 
 func (w watch) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -246,6 +248,9 @@ func (w watch) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := w.patience.roundTrip(w.base, w.hosts.resolve(req))
 	if err != nil {
 		return nil, err
+	}
+	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 {
+		w.busy.Store(true)
 	}
 	if err := w.hosts.challenge(req.Context(), resp); err != nil {
 		resp.Body.Close()

@@ -38,7 +38,7 @@ func copyCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "since", Usage: "leave out what `RECEIPT|REF|DIR` has; may be repeated"},
 			&cli.StringFlag{Name: "volume-size", Usage: "spread the bundle over volumes of `SIZE`: 4.4GB, 700MiB, cd, dvd, bd"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be sent, and change nothing"},
-			&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 6, Usage: "copy `N` blobs at once"},
+			&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Usage: "copy `N` blobs at once (default: 6, and 16 small ones of a registry)"},
 			formatFlag(), progressFlag(), quietFlag(),
 		}, demandFlags(), registryFlags()),
 		Action: copyBundle,
@@ -50,7 +50,7 @@ func copyBundle(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Int("jobs") < 1 {
+	if c.IsSet("jobs") && c.Int("jobs") < 1 {
 		return usagef("--jobs is %d: at least one blob is copied at once", c.Int("jobs"))
 	}
 	j, err := begin(c, args...)

@@ -45,7 +45,7 @@ type Harbor struct {
 
 	Buffers bool  // a proxy before it holds requests back until they are whole
 	MaxBody int64 // of a request through that proxy; 0 is no limit
-	Hiccups int   // every so manyth request fails; 0 is none
+	Hiccups int   // every so manyth request fails, but none twice; 0 is none
 }
 
 // Server is a Harbor that runs.
@@ -62,6 +62,7 @@ type Server struct {
 	signed   map[string]bool
 	uploads  map[string][]byte
 	used     int64
+	failed   map[string]bool
 	asked    int // requests so far
 	begun    int // uploads
 }
@@ -77,6 +78,7 @@ func New(setup Harbor) *Server {
 		parents:  map[string][]string{},
 		signed:   map[string]bool{},
 		uploads:  map[string][]byte{},
+		failed:   map[string]bool{},
 	}
 }
 

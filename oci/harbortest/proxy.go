@@ -15,11 +15,13 @@ var hiccups = []int{
 func (s *Server) proxy(w http.ResponseWriter, r *http.Request) bool {
 	s.mu.Lock()
 	s.asked++
-	n := s.asked
+	n, request := s.asked, r.Method+r.URL.RequestURI()
+	hiccup := s.setup.Hiccups > 0 && n%s.setup.Hiccups == 0 && !s.failed[request]
+	s.failed[request] = s.failed[request] || hiccup
 	s.mu.Unlock()
-	if every := s.setup.Hiccups; every > 0 && n%every == 0 {
+	if hiccup {
 		w.Header().Set("Retry-After", "0")
-		w.WriteHeader(hiccups[n/every%len(hiccups)])
+		w.WriteHeader(hiccups[n/s.setup.Hiccups%len(hiccups)])
 		return false
 	}
 	if most := s.setup.MaxBody; most > 0 && r.ContentLength > most {
