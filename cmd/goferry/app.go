@@ -20,7 +20,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			"A bundle is kept in a directory (oci:DIR[:TAG]), a file (oci-archive:FILE[:TAG]) or a\n" +
 			"registry (HOST/REPO[:TAG][@DIGEST]).",
 		Commands: []*cli.Command{
-			packCommand(), lockCommand(), initCommand(), rehearseCommand(), keygenCommand(), signCommand(), attestCommand(), copyCommand(), receiptCommand(), inspectCommand(), sbomCommand(), verifyCommand(), repairCommand(), dockerfileCommand(),
+			packCommand(), lockCommand(), initCommand(), rehearseCommand(), keygenCommand(), signCommand(), attestCommand(), copyCommand(), receiptCommand(), inspectCommand(), sbomCommand(), verifyCommand(), repairCommand(), dockerfileCommand(), diffCommand(),
 			unpackCommand(), serveCommand(), envCommand(), pruneCommand(), policyCommand(),
 			auditCommand(), loginCommand(), logoutCommand(), completionCommand(), versionCommand(), helpCommand(), rehearseChildCommand(),
 		},
