@@ -48,6 +48,8 @@ func FindDelta(ctx context.Context, s Store, target string) (*Delta, error) {
 	var ix *index
 	var err error
 	switch s := s.(type) {
+	case overlay:
+		return FindDelta(ctx, s.Store, target)
 	case *layout:
 		ix, err = s.readIndex()
 	case *archive:

@@ -101,7 +101,13 @@ func (j *job) copyTrusted(c *cli.Context, believe believer, count *copyCount) (o
 	defer src.Close()
 	var verified proven
 	if c.Bool("verify") {
-		if verified, err = j.prove(c, src, target, believe); err != nil {
+		whole, closeWhole, err := j.overDestination(c, src, target)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		verified, err = j.prove(c, whole, target, believe)
+		closeWhole()
+		if err != nil {
 			return ocispec.Descriptor{}, err
 		}
 		target = verified.digest.String() // the tag may move meanwhile

@@ -37,7 +37,11 @@ func (j *job) prove(c *cli.Context, src oci.Store, target string, believe believ
 	verified, err := bundle.Verify(c.Context, src, target, bundle.VerifyOptions{Trust: believed, Progress: j.show.event, CacheDir: cacheDir()})
 	switch {
 	case err == nil:
-		_, err = verified.Check(c.Context)
+		var report *bundle.Report
+		report, err = verified.Check(c.Context)
+		if report != nil && report.Delta != nil {
+			err = j.nameDelta(report, err)
+		}
 		found = proven{verified.Index.Digest, verified.Signatures}
 	case errors.Is(err, bundle.ErrNotBundle) && believed != nil:
 		var r *bundle.ArtifactReport
@@ -50,4 +54,19 @@ func (j *job) prove(c *cli.Context, src oci.Store, target string, believe believ
 		j.tellSigners(c, j.places[0].text, found.signatures)
 	}
 	return found, err
+}
+
+// overDestination is src, and if it says that it is a delta, with what it lacks out of the place that it is copied to:
+// what is verified is what will be there. The caller calls the function that closes that place.
+func (j *job) overDestination(c *cli.Context, src oci.Store, target string) (oci.Store, func(), error) {
+	nothing := func() {}
+	delta, err := oci.FindDelta(c.Context, src, target)
+	if err != nil || delta == nil || c.IsSet("volume-size") {
+		return src, nothing, err
+	}
+	dst, err := j.openWritten(c.Context)
+	if err != nil || dst == nil {
+		return src, nothing, err
+	}
+	return oci.Over(src, dst), func() { dst.Close() }, nil
 }

@@ -32,7 +32,8 @@ func sinceSources(c *cli.Context) (sources []baseSource, err error) {
 		default:
 			places, err := parsePlaces(word)
 			if err != nil {
-				return nil, err
+				return nil, withHint(usagef("--since %q is neither a receipt, nor a directory that was unpacked into, nor a bundle", word),
+					"\"goferry receipt -o %s REF\" makes a receipt, where the bundle arrived", word)
 			}
 			s.place = places[0]
 		}
