@@ -35,15 +35,16 @@ func (b *Base) has(desc ocispec.Descriptor) bool {
 	return ok && size == desc.Size
 }
 
-// Delta is what index.json says of an entry of which blobs are left out. Anybody can have written it: it is for people,
-// and proves neither that blobs are missing nor that they are not.
+// Delta is an entry in index.json of which blobs are left out. What it builds on anybody can have written: it is for
+// people, and proves neither that blobs are missing nor that they are not.
 type Delta struct {
 	Base  []digest.Digest `json:"base"`  // of what it builds on
-	Blobs int64           `json:"blobs"` // left out
+	Blobs int64           `json:"blobs"` // that are not there
 	Bytes int64           `json:"bytes"` // likewise
 }
 
-// FindDelta returns what a layout or an archive says of blobs that it lacks of target; nil if it says nothing of the kind.
+// FindDelta returns what target in a layout or an archive is a delta of; nil if nothing says that it is one, or if all
+// blobs are there by now.
 func FindDelta(ctx context.Context, s Store, target string) (*Delta, error) {
 	var ix *index
 	var err error
@@ -66,10 +67,27 @@ func FindDelta(ctx context.Context, s Store, target string) (*Delta, error) {
 	}
 	for _, e := range ix.Manifests {
 		if d := deltaOf(e.Annotations); d != nil && e.Digest == desc.Digest && (tagOf(e) == target || target == "" || target == string(e.Digest)) {
-			return d, nil
+			return d.count(ctx, s, desc)
 		}
 	}
 	return nil, nil
+}
+
+// count replaces what was left out by what is not there.
+func (d *Delta) count(ctx context.Context, s Store, root ocispec.Descriptor) (*Delta, error) {
+	g, err := Walk(ctx, s, root)
+	if err != nil {
+		return d, ctx.Err() // who reads the documents says what is wrong with them
+	}
+	lacking := Lacking(s, g.Blobs)
+	if len(lacking) == 0 {
+		return nil, nil
+	}
+	d.Blobs, d.Bytes = int64(len(lacking)), 0
+	for _, desc := range lacking {
+		d.Bytes += desc.Size
+	}
+	return d, nil
 }
 
 // deltaOf reads what a delta's entry says. What is malformed is as good as not said.

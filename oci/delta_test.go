@@ -86,6 +86,25 @@ func TestDeltaOfDelta(t *testing.T) {
 	}
 }
 
+// TestDeltaIsFilled holds that a delta to which others have added all blobs is none any more, whatever index.json says.
+func TestDeltaIsFilled(t *testing.T) {
+	src, v2, base := signedVersions(t)
+	dst := mustCreate(t, t.TempDir())
+	defer dst.Close()
+	mustDo(Copy(t.Context(), src, "v2", dst, "v2", CopyOptions{Base: base}))
+	lacking := Lacking(dst, mustDo(Walk(t.Context(), dst, v2)).Blobs)
+	for i, desc := range lacking {
+		d := mustDo(FindDelta(t.Context(), dst, "v2"))
+		if d == nil || d.Blobs != int64(len(lacking)-i) {
+			t.Errorf("%d blobs are missing, FindDelta() = %+v", len(lacking)-i, d)
+		}
+		mustPush(t, dst, desc, fetchAll(t, src, desc))
+	}
+	if d := mustDo(FindDelta(t.Context(), dst, "v2")); d != nil {
+		t.Errorf("FindDelta() = %+v", d)
+	}
+}
+
 // TestDeltaIsCompleted holds that a delta to which the rest is copied is none any more.
 func TestDeltaIsCompleted(t *testing.T) {
 	src, v2, base := signedVersions(t)

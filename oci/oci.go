@@ -42,6 +42,7 @@
 // JSON, and index.json 8 MiB, see [DecodeStrict]; digests are SHA-256, and are checked before they become a path.
 //
 // A layout may lack blobs, as the specification has it: Copy takes such a one where the destination has them already.
+// With a [Base] it makes one, without what is at the base; the entry in index.json then says what it builds on.
 //
 // One possibility would be oras-go's content/oci, but it believes any file that has a blob's name, syncs nothing,
 // rewrites index.json in place, loses tags when two processes write, and cannot be opened once a manifest is cut.
