@@ -31,8 +31,7 @@ func (u *unpacker) checkThere(g *generation) error {
 		return nil
 	}
 	slices.Sort(missing)
-	return fmt.Errorf("unpack: %w: neither %s nor %s has all layers, %d are missing: %s",
-		ErrIncomplete, u.bundles[0].Name, u.tree.dir, len(missing), someOf(missing))
+	return fmt.Errorf("unpack: %w: missing from both %s and %s: %s", ErrIncomplete, u.bundles[0].Name, u.tree.dir, someOf(missing))
 }
 
 // lacks reports whether a blob is one that was left out.

@@ -72,7 +72,7 @@ func printInfo(w io.Writer, info *bundle.Info) error {
 	}
 	fmt.Fprintf(t, "total\t%d modules, %d blobs, %s\n", len(info.Modules), info.Blobs, size(info.Size))
 	if d := info.Delta; d != nil {
-		fmt.Fprintf(t, "delta\twithout %d blobs, %s, of %s\n", d.Blobs, size(d.Bytes), baseNames(d))
+		fmt.Fprintf(t, "delta\twithout %s, %s, of %s\n", count(int(d.Blobs), "blob"), size(d.Bytes), baseNames(d))
 	}
 	if n := len(info.NotInSumDB); n > 0 {
 		fmt.Fprintf(t, "not in the checksum database\t%d modules\n", n)

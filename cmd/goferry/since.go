@@ -57,14 +57,14 @@ func checkSince(c *cli.Context, src, dst place) error {
 }
 
 // tellDelta says what a copy with --since is.
-func (j *job) tellDelta(c *cli.Context, count *copyCount) {
+func (j *job) tellDelta(c *cli.Context, n *copyCount) {
 	switch {
-	case count.base == nil || c.Bool("quiet"):
-	case count.left.Load() == 0:
+	case n.base == nil || c.Bool("quiet"):
+	case n.left.Load() == 0:
 		tell(j.show, "", "nothing is left out: the other side has no blob of it")
 	default:
-		tell(j.show, "", fmt.Sprintf("a delta of %d blobs, %s; %d blobs, %s, are left out", count.copied.Load()+count.skipped.Load(),
-			size(count.bytes.Load()), count.left.Load(), size(count.leftBytes.Load())))
+		tell(j.show, "", fmt.Sprintf("a delta of %s, %s; left out: %s, %s", count(int(n.copied.Load()+n.skipped.Load()), "blob"),
+			size(n.bytes.Load()), count(int(n.left.Load()), "blob"), size(n.leftBytes.Load())))
 	}
 }
 
