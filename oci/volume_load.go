@@ -31,6 +31,7 @@ type VolumesError struct {
 type VolumeBlobs struct {
 	Volume int    // 0 if no volume has them
 	Dir    string // where the volume is; "" if it was not there
+	Bytes  int64  // of what is on it of the blobs
 	Blobs  []ocispec.Descriptor
 }
 
@@ -69,12 +70,16 @@ type loader struct {
 // copyVolumes is Copy from volumes that need not all be there. Blobs are kept at dst, which is tagged when it has them
 // all.
 func copyVolumes(ctx context.Context, src *volumes, root ocispec.Descriptor, g *Graph, dst Store, tag string, opts CopyOptions) error {
+	lacking := Lacking(src, g.Blobs)
 	switch dst.(type) {
 	case *archive, *stream: // nothing of them is kept
-		if lacking := Lacking(src, g.Blobs); len(lacking) > 0 {
+		if len(lacking) > 0 {
 			return src.lacks(lacking)
 		}
 		return copyGraph(ctx, src, root, g, dst, tag, opts)
+	}
+	if err := checkRoom(dst, without(g.Blobs, lacking)); err != nil {
+		return err
 	}
 	l := &loader{copier: &copier{dst: dst, opts: opts}, src: src, found: map[digest.Digest]bool{}}
 	l.problems = VolumesError{Digest: root.Digest, Volumes: src.list.Volumes}
@@ -93,6 +98,20 @@ func copyVolumes(ctx context.Context, src *volumes, root ocispec.Descriptor, g *
 		return err
 	}
 	return l.copyAll(ctx, nil, g, root, tag)
+}
+
+// without are the blobs that are not among others.
+func without(blobs, others []ocispec.Descriptor) (rest []Blob) {
+	drop := make(map[digest.Digest]bool, len(others))
+	for _, desc := range others {
+		drop[desc.Digest] = true
+	}
+	for _, desc := range blobs {
+		if !drop[desc.Digest] {
+			rest = append(rest, Blob{Descriptor: desc})
+		}
+	}
+	return rest
 }
 
 // lacks says on which volumes the blobs are.
@@ -185,13 +204,13 @@ func (e *VolumesError) miss(s *volumes, desc ocispec.Descriptor) {
 		b = &volumeBlob{}
 	}
 	if b.Parts == nil {
-		add(&e.Missing, s, b.Volume, desc)
+		add(&e.Missing, s, b.Volume, desc, desc.Size)
 	}
 	for i := range b.Parts {
 		if f, err := s.openPart(b, i); err == nil {
 			f.Close()
 		} else {
-			add(&e.Missing, s, b.Parts[i].Volume, desc)
+			add(&e.Missing, s, b.Parts[i].Volume, desc, b.Parts[i].Size)
 		}
 	}
 }
@@ -214,7 +233,7 @@ func (e *VolumesError) damage(ctx context.Context, s *volumes, desc ocispec.Desc
 	if b == nil {
 		for _, v := range s.mounted {
 			if _, err := v.layout.blobSize(desc.Digest); err == nil {
-				add(&e.Damaged, s, v.number, desc)
+				add(&e.Damaged, s, v.number, desc, desc.Size)
 			}
 		}
 		return nil
@@ -227,17 +246,17 @@ func (e *VolumesError) damage(ctx context.Context, s *volumes, desc ocispec.Desc
 			f.Close()
 		}
 		if errors.Is(err, ErrDigest) {
-			add(&e.Damaged, s, p.Volume, desc)
+			add(&e.Damaged, s, p.Volume, desc, p.Size)
 		}
 	}
 	if len(e.Damaged) == found { // each part is as volume.json says, and the blob is another
-		add(&e.Damaged, s, b.Parts[0].Volume, desc)
+		add(&e.Damaged, s, b.Parts[0].Volume, desc, desc.Size)
 	}
 	return ctx.Err()
 }
 
 // add adds a blob to those of a volume in the list.
-func add(list *[]VolumeBlobs, s *volumes, number int, desc ocispec.Descriptor) {
+func add(list *[]VolumeBlobs, s *volumes, number int, desc ocispec.Descriptor, bytes int64) {
 	i := slices.IndexFunc(*list, func(v VolumeBlobs) bool { return v.Volume == number })
 	if i < 0 {
 		i = len(*list)
@@ -249,6 +268,7 @@ func add(list *[]VolumeBlobs, s *volumes, number int, desc ocispec.Descriptor) {
 		}
 	}
 	v := &(*list)[i]
+	v.Bytes += bytes
 	if !slices.ContainsFunc(v.Blobs, sameDigest(desc)) {
 		v.Blobs = append(v.Blobs, desc)
 	}
@@ -291,10 +311,10 @@ func (l *loader) loadParts(ctx context.Context, dst *layout, desc ocispec.Descri
 		l.copied(desc)
 	}
 	for _, i := range absent {
-		add(&l.problems.Missing, l.src, b.Parts[i].Volume, desc)
+		add(&l.problems.Missing, l.src, b.Parts[i].Volume, desc, b.Parts[i].Size)
 	}
 	for _, i := range wrong {
-		add(&l.problems.Damaged, l.src, b.Parts[i].Volume, desc)
+		add(&l.problems.Damaged, l.src, b.Parts[i].Volume, desc, b.Parts[i].Size)
 	}
 	return nil
 }

@@ -50,6 +50,9 @@ func planVolumes(blobs []ocispec.Descriptor, root ocispec.Descriptor, tag string
 			break // what was left for it is enough
 		}
 	}
+	if err == nil {
+		_, err = parseVolume(data)
+	}
 	list.Volumes, list.Volume = lastVolume(list), 0
 	return list, err
 }

@@ -179,6 +179,25 @@ func volumesOfCut(t testing.TB, volumes []string) []string {
 	return cut
 }
 
+// TestVolumesTogether holds that a registry asks for all parts of a blob at once.
+func TestVolumesTogether(t *testing.T) {
+	volumes, root := spread(t, filepath.Join(t.TempDir(), "out"))
+	cut := volumesOfCut(t, volumes)
+	ref, opts := startRegistry(t, true, nil)
+	dst := mustDo(Create(t.Context(), ref, opts))
+	defer dst.Close()
+	for _, dir := range volumes {
+		var incomplete *VolumesError
+		if err := load(t, dst, dir); !errors.As(err, &incomplete) || len(incomplete.Together) != len(cut) {
+			t.Errorf("Copy = %v, want a VolumesError with %d volumes together", err, len(cut))
+		}
+	}
+	if err := load(t, dst, cut...); err != nil {
+		t.Error(err)
+	}
+	checkLoaded(t, dst, root, "v2")
+}
+
 // TestVolumesAgain holds that volumes are spread again, in another way, and that other volumes are not mixed with them.
 func TestVolumesAgain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")

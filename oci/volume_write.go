@@ -16,6 +16,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/goferry/goferry/oci/space"
 )
 
 // spreadFile is in a directory of volumes that are not all complete. It has the digest of what they will be.
@@ -100,10 +102,33 @@ func (w *volumeWriter) claim() error {
 	if len(names) > 0 && !bytes.Equal(begun, spread) && !w.isDone(names) {
 		return mark(ErrNotLayout, fmt.Errorf("there are other volumes (%s): remove them, or name another directory", names[0]))
 	}
+	if len(names) == 0 {
+		if err := space.Check(w.dir, w.need()); err != nil {
+			return mark(ErrNoSpace, err)
+		}
+	}
 	if err := os.MkdirAll(w.dir, 0o755); err != nil {
 		return local(err)
 	}
 	return local(os.WriteFile(filepath.Join(w.dir, spreadFile), spread, 0o644))
+}
+
+// need is what all volumes take.
+func (w *volumeWriter) need() (need space.Need) {
+	for range w.list.Volumes {
+		for _, n := range w.documents {
+			need.Add(n.Descriptor.Size)
+		}
+	}
+	for _, b := range w.list.Blobs {
+		if b.Parts == nil {
+			need.Add(b.Size)
+		}
+		for _, p := range b.Parts {
+			need.Add(p.Size)
+		}
+	}
+	return need
 }
 
 // isDone reports whether the directories are the volumes that are to be written, complete.

@@ -65,10 +65,14 @@ func (j *job) copyStdin(c *cli.Context, opts oci.CopyOptions) (ocispec.Descripto
 		return ocispec.Descriptor{}, err
 	}
 	desc, err := oci.CopyStream(c.Context, interruptible(c.Context, c.App.Reader), j.places[0].Target(), dst, tag, opts)
-	if err != nil {
-		err = fmt.Errorf("standard input: %w", err)
+	err = errors.Join(err, dst.Close())
+	switch {
+	case errors.Is(err, oci.ErrDigest):
+		return desc, withHint(fmt.Errorf("standard input: %w", err), "if it was cut, send it once more: what has arrived is not stored again")
+	case err != nil:
+		return desc, fmt.Errorf("standard input: %w", err)
 	}
-	return desc, errors.Join(err, dst.Close())
+	return desc, nil
 }
 
 // interruptible is r until ctx ends: an interrupt does not wake who waits for a pipe.

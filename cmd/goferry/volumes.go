@@ -143,6 +143,7 @@ func (j *job) nameVolumes(err error) error {
 		all = append(all, fmt.Errorf("%w: volume %d (%s) has damaged blobs: %s", oci.ErrDigest, v.Volume, v.Dir, blobNames(v.Blobs)))
 	}
 	var wanted []int
+	var coming []string
 	for _, v := range problems.Missing {
 		switch {
 		case v.Volume == 0:
@@ -153,7 +154,10 @@ func (j *job) nameVolumes(err error) error {
 			continue
 		}
 		wanted = append(wanted, v.Volume)
-		all = append(all, fmt.Errorf("%w: volume %d of %d is still to come, with %s", bundle.ErrIncomplete, v.Volume, problems.Volumes, blobNames(v.Blobs)))
+		coming = append(coming, fmt.Sprintf("volume %d (%s, %s)", v.Volume, count(len(v.Blobs), "blob"), size(v.Bytes)))
+	}
+	if coming != nil {
+		all = append(all, fmt.Errorf("%w: of %d volumes, still to come: %s", bundle.ErrIncomplete, problems.Volumes, strings.Join(coming, ", ")))
 	}
 	return withHint(errors.Join(all...), "%s", volumesHint(problems, wanted, j.places[len(j.places)-1]))
 }
