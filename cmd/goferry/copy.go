@@ -50,9 +50,6 @@ func copyBundle(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.IsSet("jobs") && c.Int("jobs") < 1 {
-		return usagef("--jobs is %d: at least one blob is copied at once", c.Int("jobs"))
-	}
 	j, err := begin(c, args...)
 	if err != nil {
 		return err
@@ -62,10 +59,7 @@ func copyBundle(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	sources, dst := j.places[:len(j.places)-1], j.places[len(j.places)-1]
-	src := sources[0]
-	err = cmp.Or(checkDestination(dst), checkStreams(c, src, dst), checkSince(c, src, dst), checkDryRun(c, src), checkVolumes(c, sources, dst))
-	if err != nil {
+	if err := checkCopy(c, j.places[:len(j.places)-1], j.places[len(j.places)-1]); err != nil {
 		return err
 	}
 	believe, err := copyTrust(c, j)
@@ -87,6 +81,15 @@ func copyBundle(c *cli.Context) error {
 	j.tellDelta(c, &count)
 	j.show.close()
 	return j.printCopied(c, desc, &count)
+}
+
+// checkCopy refuses what does not go together.
+func checkCopy(c *cli.Context, sources []place, dst place) error {
+	if c.IsSet("jobs") && c.Int("jobs") < 1 {
+		return usagef("--jobs is %d: at least one blob is copied at once", c.Int("jobs"))
+	}
+	src := sources[0]
+	return cmp.Or(checkDestination(dst), checkStreams(c, src, dst), checkSince(c, src, dst), checkDryRun(c, src), checkVolumes(c, sources, dst))
 }
 
 // copyTrusted copies from the job's first place to its last, with --verify only what believe believes.
