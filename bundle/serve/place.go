@@ -98,8 +98,12 @@ func (p *place) close() {
 func (p *place) look(ctx context.Context, store oci.Store) (s state, err error) {
 	switch p.Reference.Transport {
 	case oci.TransportLayout:
-		if s.dir, err = os.Stat(p.Reference.Path); err == nil {
-			s.file, err = os.Stat(filepath.Join(p.Reference.Path, "index.json"))
+		dir := p.Reference.Path
+		if volumes := oci.VolumeDirs(dir); volumes != nil {
+			dir = volumes[0] // all have the same
+		}
+		if s.dir, err = os.Stat(dir); err == nil {
+			s.file, err = os.Stat(filepath.Join(dir, "index.json"))
 		}
 	case oci.TransportArchive:
 		s.file, err = os.Stat(p.Reference.Path)
