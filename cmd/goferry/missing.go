@@ -12,6 +12,8 @@ import (
 	"github.com/goferry/goferry/oci"
 )
 
+const deltaHint = "a delta goes where what it builds on is: copy that there first, or copy the whole bundle"
+
 // nameMissing names the modules whose blobs are neither at the job's first place nor at its last.
 func (j *job) nameMissing(err error) error {
 	var missing *oci.MissingError
@@ -20,7 +22,7 @@ func (j *job) nameMissing(err error) error {
 	}
 	src, dst := j.places[0], j.places[len(j.places)-1]
 	return withHint(fmt.Errorf("copy %s: %w: neither it nor %s has %s", src.text, bundle.ErrIncomplete, dst.text, blobNames(missing.Blobs)),
-		"a delta goes where what it builds on is: copy that there first, or copy the whole bundle")
+		deltaHint)
 }
 
 // blobNames says how many blobs there are, how large they are, and what the first few are.

@@ -147,7 +147,7 @@ func (j *job) nameVolumes(err error) error {
 	for _, v := range problems.Missing {
 		switch {
 		case v.Volume == 0:
-			all = append(all, fmt.Errorf("%w: on no volume: %s", bundle.ErrIncomplete, blobNames(v.Blobs)))
+			all = append(all, fmt.Errorf("%w: on no volume, nor there: %s", bundle.ErrIncomplete, blobNames(v.Blobs)))
 			continue
 		case v.Dir != "":
 			all = append(all, fmt.Errorf("%w: volume %d (%s) lacks %s", bundle.ErrIncomplete, v.Volume, v.Dir, blobNames(v.Blobs)))
@@ -171,6 +171,8 @@ func volumesHint(problems *oci.VolumesError, wanted []int, dst place) string {
 		return "get the damaged volumes once more, and copy just them to " + dst.text + ": the rest has arrived"
 	case len(problems.Together) > 0:
 		return fmt.Sprintf("name volumes %s in one command: they have parts of a blob, which a registry takes only whole; the rest has arrived", numbers(problems.Together))
+	case len(wanted) == 0 && problems.Missing[0].Volume == 0:
+		return deltaHint
 	case len(wanted) == 0:
 		return "the volumes are not as they were written: write them once more"
 	}
