@@ -248,6 +248,9 @@ func (w *volumeWriter) copyPart(ctx context.Context, b *volumeBlob, i int, conte
 	if err == nil {
 		err = l.root.Rename(out.name, partPath(b.Digest, i))
 	}
+	if err == nil {
+		err = syncDir(l.root, partDir)
+	}
 	return local(err)
 }
 
