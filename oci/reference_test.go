@@ -24,6 +24,8 @@ func TestParseReference(t *testing.T) {
 		"..":                      {Transport: TransportLayout, Path: ".."},
 		"oci-archive:a.tar":       {Transport: TransportArchive, Path: "a.tar"},
 		"oci-archive:a.tar:1.0_x": {Transport: TransportArchive, Path: "a.tar", Tag: "1.0_x"},
+		"-":                       {Transport: TransportArchive, Path: "-"},
+		"oci-archive:-:v1":        {Transport: TransportArchive, Path: "-", Tag: "v1"},
 		"docker://h/r":            {Transport: TransportRegistry, Host: "h", Repository: "r"},
 		"harbor.corp/go/app:v3":   {Transport: TransportRegistry, Host: "harbor.corp", Repository: "go/app", Tag: "v3"},
 		"localhost/r":             {Transport: TransportRegistry, Host: "localhost", Repository: "r"},
