@@ -112,9 +112,11 @@ func (t *tree) target(link string) string {
 	return path.Base(filepath.ToSlash(to))
 }
 
+func temporaryLink(link string) string { return "." + link + ".new" }
+
 // point makes a link lead to a generation, in one step.
 func (t *tree) point(link, name string) error {
-	temporary := "." + link + ".new"
+	temporary := temporaryLink(link)
 	if err := t.root.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
@@ -20,6 +21,11 @@ func (t *tree) make() error {
 	generations := filepath.Join(t.dir, dirGenerations)
 	_, err := os.Lstat(generations)
 	fresh := errors.Is(err, fs.ErrNotExist)
+	if fresh {
+		if err := t.tryLinks(); err != nil {
+			return err
+		}
+	}
 	if err := os.MkdirAll(generations, 0o755); err != nil {
 		return err
 	}
@@ -32,6 +38,26 @@ func (t *tree) make() error {
 		return os.Chmod(t.dir, 0o755)
 	}
 	return nil
+}
+
+// tryLinks refuses a file system without symbolic links before anything is written to it. Whatever else is wrong
+// shows when the directory is used.
+func (t *tree) tryLinks() error {
+	if err := os.MkdirAll(t.dir, 0o755); err != nil {
+		return err
+	}
+	name := filepath.Join(t.dir, temporaryLink(linkCurrent)) // point removes what a killed run leaves
+	err := os.Symlink(dirGenerations, name)
+	if err == nil {
+		return os.Remove(name)
+	}
+	if !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EPERM) {
+		return nil
+	}
+	if t.made {
+		os.Remove(t.dir) // only if it is empty
+	}
+	return fmt.Errorf("%s: the file system has no symbolic links, like FAT and exFAT on sticks: a stick can carry the bundle, unpack it to a disk of this machine", t.dir)
 }
 
 // open takes the lock. Lost says that another process removed the directory meanwhile, with
