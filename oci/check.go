@@ -74,7 +74,7 @@ func isDamage(ctx context.Context, err error) bool {
 			return false
 		}
 	}
-	return err != nil && ctx.Err() == nil
+	return err != nil && ctx.Err() == nil && (!Gone(err) || Unreadable(err))
 }
 
 // checkBlobs returns those of the blobs that are damaged, in their order.

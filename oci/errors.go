@@ -77,3 +77,8 @@ func NoSpace(err error) bool { return errors.Is(err, ErrNoSpace) || space.Full(e
 func Unreadable(err error) bool {
 	return slices.ContainsFunc(badSector, func(bad error) bool { return errors.Is(err, bad) })
 }
+
+// Gone reports whether err is what the system says of a medium that was pulled out, or whose file system died.
+func Gone(err error) bool {
+	return slices.ContainsFunc(mediumGone, func(gone error) bool { return errors.Is(err, gone) })
+}

@@ -11,3 +11,6 @@ const openFlags = syscall.O_NONBLOCK
 const syncFlags = syscall.O_RDONLY | syscall.O_NONBLOCK
 
 var badSector = []error{syscall.EIO}
+
+// A disk that is not there any more says EIO too, so this is asked of a whole directory.
+var mediumGone = []error{syscall.EIO, syscall.ENXIO, syscall.ENODEV, syscall.ENOTCONN, syscall.ESTALE}

@@ -49,6 +49,7 @@ func exitCode(err error) int {
 		code     int
 	}{
 		{errInterrupted, exitInterruption},
+		{errGone, exitFailed},
 		{oci.ErrUsage, exitUsage},
 		{serve.ErrName, exitUsage},
 		{bundle.ErrMismatch, exitMismatch},

@@ -47,10 +47,17 @@ func meantPath(arg string) string {
 }
 
 // explain adds to an error of a store what to type next, where that depends on what the user
-// typed: how to log in to the registry which the error names, or that no registry was meant.
+// typed: how to log in to the registry which the error names, or that no registry was meant,
+// or that a medium was pulled out.
 func explain(err error, places []place) error {
+	if err == nil {
+		return nil
+	}
+	if gone := explainGone(err, places); gone != nil {
+		return gone
+	}
 	var hinted *hintedError
-	if err == nil || errors.As(err, &hinted) {
+	if errors.As(err, &hinted) {
 		return err
 	}
 	for _, p := range places {

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/goferry/goferry/bundle"
+	"github.com/goferry/goferry/oci"
 )
 
 func unpackCommand() *cli.Command {
@@ -71,7 +72,7 @@ func unpack(c *cli.Context) error {
 		err = j.accept(believe, bundles)
 	}
 	if err != nil {
-		return j.explain(hintBase(err, bundles))
+		return explain(hintBase(err, bundles), append(j.places, place{oci.Reference{Path: dir}, dir}))
 	}
 	j.show.close()
 	return printUnpacked(c, unpacked)

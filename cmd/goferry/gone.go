@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/goferry/goferry/oci"
+)
+
+// errGone is a medium that was pulled out. Whatever a command took for missing or damaged because of that is
+// nothing that it has found out.
+var errGone = errors.New("gone")
+
+// explainGone returns err as what it is if the medium of one of the places was pulled out, else nil: a stick that is
+// not there any more gives many names to that, and "file exists" is one of them.
+func explainGone(err error, places []place) error {
+	if errors.Is(err, errGone) {
+		return err
+	}
+	for _, p := range places {
+		if p.Path == "" || p.IsStream() {
+			continue
+		}
+		if cause := tryMedium(p.Path); oci.Gone(cause) {
+			return withHint(fmt.Errorf("the medium of %s is %w: %w", p.text, errGone, firstOf(err)), "plug it in again and run the same command: what has been copied is not copied again")
+		}
+	}
+	return nil
+}
+
+// firstOf returns the first error where one was joined of all blobs that could not be read.
+func firstOf(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 0 {
+		return firstOf(joined.Unwrap()[0])
+	}
+	return err
+}
+
+// tryMedium returns what the system says of a file or directory, or of what is there of the way to it.
+func tryMedium(path string) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if up := filepath.Dir(path); errors.Is(err, fs.ErrNotExist) && up != path {
+		return tryMedium(up)
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		_, err = f.Readdirnames(1)
+	} else if err == nil {
+		_, err = f.ReadAt(make([]byte, 1), 0)
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return err
+}
