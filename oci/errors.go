@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"slices"
 
 	"oras.land/oras-go/v2/errdef"
@@ -80,5 +81,6 @@ func Unreadable(err error) bool {
 
 // Gone reports whether err is what the system says of a medium that was pulled out, or whose file system died.
 func Gone(err error) bool {
-	return slices.ContainsFunc(mediumGone, func(gone error) bool { return errors.Is(err, gone) })
+	var socket *net.OpError // of a host that is away
+	return !errors.As(err, &socket) && slices.ContainsFunc(mediumGone, func(gone error) bool { return errors.Is(err, gone) })
 }

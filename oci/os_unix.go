@@ -12,5 +12,5 @@ const syncFlags = syscall.O_RDONLY | syscall.O_NONBLOCK
 
 var badSector = []error{syscall.EIO}
 
-// A disk that is not there any more says EIO too, so this is asked of a whole directory.
-var mediumGone = []error{syscall.EIO, syscall.ENXIO, syscall.ENODEV, syscall.ENOTCONN, syscall.ESTALE}
+// Disks say the first three; file systems in a process, or on another machine, the others.
+var mediumGone = []error{syscall.EIO, syscall.ENXIO, syscall.ENODEV, syscall.ENOTCONN, syscall.ECONNABORTED, syscall.ESTALE}

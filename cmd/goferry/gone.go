@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/goferry/goferry/oci"
 )
@@ -16,7 +17,8 @@ import (
 var errGone = errors.New("gone")
 
 // explainGone returns err as what it is if the medium of one of the places was pulled out, else nil: a stick that is
-// not there any more gives many names to that, and "file exists" is one of them.
+// not there any more gives many names to that, and "file exists" is one of them. Where it was unmounted as well there
+// is a directory in its place again, and err alone tells, unless it is what a bad sector gives too.
 func explainGone(err error, places []place) error {
 	if errors.Is(err, errGone) {
 		return err
@@ -25,7 +27,8 @@ func explainGone(err error, places []place) error {
 		if p.Path == "" || p.IsStream() {
 			continue
 		}
-		if cause := tryMedium(p.Path); oci.Gone(cause) {
+		told := oci.Gone(err) && !oci.Unreadable(err) && strings.Contains(err.Error(), p.Path)
+		if told || oci.Gone(tryMedium(p.Path)) {
 			return withHint(fmt.Errorf("the medium of %s is %w: %w", p.text, errGone, firstOf(err)), "plug it in again and run the same command: what has been copied is not copied again")
 		}
 	}
@@ -34,7 +37,8 @@ func explainGone(err error, places []place) error {
 
 // firstOf returns the first error where one was joined of all blobs that could not be read.
 func firstOf(err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 0 {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if ok && strings.Contains(err.Error(), "\n") {
 		return firstOf(joined.Unwrap()[0])
 	}
 	return err

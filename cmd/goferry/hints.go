@@ -47,6 +47,8 @@ func hint(err error) string {
 		return "leave --signature-format out: goferry takes the form that hides nothing"
 	case space.TooLarge(err):
 		return "write a layout, which has a file for each blob, as in oci:DIR, or another disk"
+	case oci.Unreadable(err):
+		return "the medium may have been pulled out, or be broken; what has been copied is not copied again"
 	case oci.NoSpace(err):
 		return "make room and run the same command again"
 	case errors.Is(err, bundle.ErrIncomplete):
