@@ -85,7 +85,7 @@ func Unpack(ctx context.Context, bundles []SiteBundle, dir string, opts UnpackOp
 	u.tree = t
 	u.result = Unpacked{Digest: u.bundles[0].Index.Digest, Dir: t.dir}
 	if err := u.run(ctx); err != nil {
-		return nil, err
+		return nil, u.nameFull(err)
 	}
 	return &u.result, nil
 }

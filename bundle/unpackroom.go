@@ -1,6 +1,11 @@
 package bundle
 
-import "github.com/goferry/goferry/oci/space"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/goferry/goferry/oci/space"
+)
 
 // moduleFrame is what a module layer may have beside the bytes of its files: headers, padding, the end.
 const moduleFrame = 8 << 10
@@ -24,4 +29,13 @@ func (u *unpacker) checkRoom(g *generation, m *merged) error {
 		need.Add(int64(len(data)))
 	}
 	return space.Check(u.tree.dir, need)
+}
+
+// nameFull says which directory there is no room in: files are named below it.
+func (u *unpacker) nameFull(err error) error {
+	var named *space.Error
+	if space.Full(err) && !errors.As(err, &named) {
+		return fmt.Errorf("%s: %w", u.tree.dir, err)
+	}
+	return err
 }
