@@ -1,5 +1,6 @@
 // Package e2e runs the goferry that was just built against the world as it is: real registries, skopeo, crane, regctl,
-// docker, buildah and podman as independent readers, cosign as signer and verifier, and a real go command that has no network. Nothing is mocked.
+// docker, buildah and podman as independent readers, cosign as signer and verifier, and a real go command that has no network, and sticks
+// and disks that are full, read-only or pulled out. Nothing is mocked.
 //
 // It is a module of its own, so that what it takes to run a registry never becomes a dependency of goferry's.
 // The peers written in Go are pinned as tools in go.mod and built by the go command; the others are Debian's. Of cosign
