@@ -2,6 +2,8 @@ package oci
 
 import (
 	"io/fs"
+	"os"
+	"path/filepath"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -46,6 +48,26 @@ func checkRoom(s Store, blobs []Blob) error {
 		return mark(ErrNoSpace, space.Check(s.path, need))
 	}
 	return nil
+}
+
+// checkRoom is CheckRoom for all volumes together.
+func (w *volumeWriter) checkRoom() error {
+	var need space.Need
+	add := func(volume int, name string, size int64) {
+		info, err := os.Lstat(filepath.Join(w.dir, volumeName(volume, w.list.Volumes), name))
+		if err != nil || info.Size() != size {
+			need.Add(size)
+		}
+	}
+	for _, b := range w.list.Blobs {
+		if b.Parts == nil {
+			add(b.Volume, blobPath(b.Digest), b.Size)
+		}
+		for i, part := range b.Parts {
+			add(part.Volume, partPath(b.Digest, i), part.Size)
+		}
+	}
+	return mark(ErrNoSpace, space.Check(w.dir, need))
 }
 
 // tarSize is what a blob takes of an archive: a header, and blocks of 512 bytes.

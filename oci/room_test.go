@@ -47,21 +47,45 @@ func TestPushWithoutRoom(t *testing.T) {
 	}
 }
 
+func TestVolumesWithoutRoom(t *testing.T) {
+	dir := t.TempDir()
+	blob := vastBlob(t)
+	src := mustCreate(t, filepath.Join(dir, "source"))
+	defer src.Close()
+	m := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Layers: []ocispec.Descriptor{blob.Descriptor}}
+	m.SchemaVersion = 2
+	m.Config = pushJSON(t, src, ocispec.MediaTypeImageConfig, ocispec.Image{})
+	mustTag(t, src, pushJSON(t, src, ocispec.MediaTypeImageManifest, m), "v1")
+	if err := sparse(filepath.Join(dir, "source", blobPath(blob.Descriptor.Digest))); err != nil {
+		t.Skipf("this file system has no files of 8 TiB: %v", err)
+	}
+	volumes := filepath.Join(dir, "volumes")
+	_, _, err := CopyToVolumes(t.Context(), src, "v1", volumes, "v1", vast/10, CopyOptions{})
+	if !errors.Is(err, ErrNoSpace) {
+		t.Errorf("CopyToVolumes = %v, want %v", err, ErrNoSpace)
+	}
+	if _, err := os.Stat(volumes); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s was made, %v", volumes, err)
+	}
+}
+
+// sparse makes a vast file that takes nothing of the disk.
+func sparse(name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Truncate(vast), f.Close())
+}
+
 // What a layout has already takes no room, nor does the part of a blob that it has.
 func TestRoomOfWhatIsThere(t *testing.T) {
 	blob := vastBlob(t)
-	file := func(name string) error {
-		f, err := os.Create(name)
-		if err != nil {
-			return err
-		}
-		return errors.Join(f.Truncate(vast), f.Close())
-	}
 	t.Run("blob", func(t *testing.T) {
 		dir := t.TempDir()
 		l := mustCreate(t, dir).(*layout)
 		defer l.Close()
-		if err := file(filepath.Join(dir, blobPath(blob.Descriptor.Digest))); err != nil {
+		if err := sparse(filepath.Join(dir, blobPath(blob.Descriptor.Digest))); err != nil {
 			t.Skipf("this file system has no files of 8 TiB: %v", err)
 		}
 		if err := errors.Join(checkRoom(l, []Blob{blob}), CheckRoom(l, 1, vast)); err != nil {
@@ -77,7 +101,7 @@ func TestRoomOfWhatIsThere(t *testing.T) {
 		defer l.Close()
 		st := mustDo(l.staged(t.Context()))
 		name := st.partName(blob.Descriptor.Digest)
-		if err := file(filepath.Join(dir, name)); err != nil {
+		if err := sparse(filepath.Join(dir, name)); err != nil {
 			t.Skipf("this file system has no files of 8 TiB: %v", err)
 		}
 		l.parts[blob.Descriptor.Digest] = name

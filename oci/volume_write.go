@@ -36,6 +36,9 @@ func CopyToVolumes(ctx context.Context, src Store, srcTarget, dir, tag string, s
 	if err := w.plan(ctx, tag, size); err != nil {
 		return root, 0, err
 	}
+	if err := w.checkRoom(); err != nil {
+		return root, 0, err
+	}
 	if err := w.claim(); err != nil {
 		return root, 0, fmt.Errorf("write volumes to %s: %w", dir, err)
 	}
