@@ -46,7 +46,7 @@ func hint(err error) string {
 	case errors.Is(err, bundle.ErrHidden):
 		return "leave --signature-format out: goferry takes the form that hides nothing"
 	case space.TooLarge(err):
-		return "write a layout, which has a file for each blob, as in oci:DIR, or another disk"
+		return "write a layout, which has a file for each blob (oci:DIR), or volumes (--volume-size 4GB)"
 	case oci.Unreadable(err):
 		return "the medium may have been pulled out, or be broken; what has been copied is not copied again"
 	case oci.NoSpace(err):
