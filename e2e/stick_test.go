@@ -28,7 +28,7 @@ func (s stick) insert(t *testing.T, size int64) (dir string) {
 	t.Helper()
 	needRoot(t)
 	for program, debian := range map[string]string{
-		s.make[0]: "dosfstools exfatprogs", s.open[0]: "fusefat exfat-fuse", "losetup": "mount",
+		s.make[0]: "dosfstools exfatprogs e2fsprogs xfsprogs", s.open[0]: "fusefat exfat-fuse", "losetup": "mount",
 	} {
 		need(t, program, "apt-get install "+debian)
 	}
