@@ -32,8 +32,12 @@ func checkRoom(s Store, blobs []Blob) error {
 	case *layout:
 		var need space.Need
 		for _, b := range blobs {
-			if size, err := s.blobSize(b.Descriptor.Digest); err != nil || size != b.Descriptor.Size {
+			size, err := s.blobSize(b.Descriptor.Digest)
+			switch {
+			case err != nil:
 				need.Add(b.Descriptor.Size - s.partSize(b.Descriptor))
+			case size != b.Descriptor.Size: // it is replaced
+				need.Bytes += max(b.Descriptor.Size-size, 0)
 			}
 		}
 		return mark(ErrNoSpace, space.Check(s.dir, need))

@@ -91,6 +91,11 @@ func TestRoomOfWhatIsThere(t *testing.T) {
 		if err := errors.Join(checkRoom(l, []Blob{blob}), CheckRoom(l, 1, vast)); err != nil {
 			t.Error(err)
 		}
+		longer := Blob{Descriptor: blob.Descriptor}
+		longer.Descriptor.Size += 1 << 10 // so what is there is cut, and is replaced
+		if err := checkRoom(l, []Blob{longer}); err != nil {
+			t.Error(err)
+		}
 		if err := CheckRoom(l, 2, 2*vast); !errors.Is(err, ErrNoSpace) {
 			t.Errorf("CheckRoom for another = %v, want %v", err, ErrNoSpace)
 		}
