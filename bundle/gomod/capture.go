@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 
 	"golang.org/x/mod/module"
@@ -63,6 +64,15 @@ func Capture(ctx context.Context, opts Options) (_ *Captured, err error) {
 // ask fills c with what the go command says. It is settled if the same files
 // will have the same answer later.
 func (g *goCommand) ask(ctx context.Context, mains []mainModule, spaces []workspace, c *Captured, opts Options) (settled bool, err error) {
+	tools, err := g.findTools(ctx, mains, opts)
+	if err != nil {
+		return false, err
+	}
+	if opts.ToolSource {
+		for _, t := range tools {
+			opts.Modules = append(slices.Clip(opts.Modules), t.module)
+		}
+	}
 	s, err := g.captureModules(ctx, mains, spaces, opts)
 	if err != nil {
 		return false, err
@@ -71,5 +81,8 @@ func (g *goCommand) ask(ctx context.Context, mains []mainModule, spaces []worksp
 	if err := g.collect(ctx, s, c); err != nil {
 		return false, err
 	}
-	return !s.unsettled, g.captureToolchains(ctx, s, c, opts)
+	if err := g.captureToolchains(ctx, s, c, opts); err != nil {
+		return false, err
+	}
+	return !s.unsettled, g.buildTools(ctx, tools, c, opts)
 }

@@ -110,7 +110,7 @@ func writeWhole(name string, from io.Reader) (err error) {
 // leaveScratch makes c name its zips where they stay, and reports whether all
 // of them do.
 func (g *goCommand) leaveScratch(c *Captured) bool {
-	all := true
+	all := len(c.Tools) == 0
 	for i := range c.Modules {
 		all = g.leave(&c.Modules[i]) && all
 	}

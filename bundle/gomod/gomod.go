@@ -25,6 +25,22 @@
 // it: from its .mod file, without what counts in a main module alone (replace,
 // exclude, toolchain and tool lines).
 //
+// # Tools
+//
+// A tool is built as "go install PKG@V" does it: of the versions that its own module requires, whatever the
+// project selects, so that it is the same in every bundle. "PKG" alone is the version that the project's go.mod
+// selects; of several projects the highest.
+//
+// What could change the executable is fixed: the Go version is that of the bundle's GOROOT (of the user's go
+// command where none is carried), or the one that the go line of the tool's module asks for, if that is higher,
+// and no newer one, as it would be if the go command switched by itself; the environment has nothing of
+// the user's; paths are trimmed, and no C compiler takes part. The go command of that version is the user's own, or
+// the one which that switches to, checked by it like any toolchain.
+//
+// Nothing is built of what the user's module cache has extracted, as that cannot be proven. Each tool's modules are
+// extracted anew from their zips, so that the sums in the executable, which the go command computes as it does so, are
+// those of what is in it. No build cache is used but one in the scratch directory, for the same reason.
+//
 // # Nothing of the user's is changed
 //
 // Each go command runs with a copy of go.mod (-modfile, with go.sum beside it)
@@ -59,7 +75,7 @@
 // change that keeps size and time is missed. Nothing is remembered where the
 // same files may have another answer tomorrow: for a query such as "latest", for
 // an untidy project whose modules the go command has to look for, and where
-// something could not be had. What is remembered says which zips there are, and
+// something could not be had; nor where tools are built. What is remembered says which zips there are, and
 // counts only while all of them are there; project files and settings are read
 // anew, and warnings are repeated.
 //
@@ -110,6 +126,12 @@ type Options struct {
 	// first that comes to a version is Captured.GoVersion. None means "auto".
 	Toolchains []string
 
+	// Tools are commands to build for each platform: "PKG@V", where V may be a query, or "PKG" for the
+	// version that the projects select.
+	Tools        []string
+	ProjectTools bool // also those that the tool lines of the projects' go.mod files name
+	ToolSource   bool // also capture the tools' modules, as in Modules
+
 	Go       string       // go command; "" means "go" from PATH
 	Env      []string     // environment of the go command, as os.Environ has it
 	TempDir  string       // where the scratch directory goes; "" means os.TempDir()
@@ -120,7 +142,7 @@ type Options struct {
 
 // An Event tells of progress.
 type Event struct {
-	Phase  string // "resolve", "capture" or "toolchain"
+	Phase  string // "resolve", "capture", "toolchain" or "tool"
 	Module string // path@version, or the directory or command at work
 	Bytes  int64  // size of the module's zip, where known
 }
@@ -132,6 +154,7 @@ type Captured struct {
 	GraphOnly  []Module         // have none: only version selection looks at them
 	Extra      []module.Version // what Options.Modules came to, in that order
 	Toolchains []Toolchain      // each Go version for each platform: GoVersion first, then as asked for; sorted by platform
+	Tools      []Tool           // sorted by package and platform
 	Projects   []Project        // the main modules, sorted by path
 	GoVersion  string           // what the first toolchain asked for came to, as "go1.26.8"; "" for none
 	Env        GoEnv

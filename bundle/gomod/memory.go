@@ -45,7 +45,8 @@ const (
 func (g *goCommand) openMemory(opts Options, mains []mainModule, spaces []workspace) *memory {
 	m := &memory{g: g, opts: opts, mains: mains, spaces: spaces}
 	isQuery := func(m module.Version) bool { return module.CanonicalVersion(m.Version) != m.Version || m.Version == "" }
-	if opts.CacheDir == "" || slices.Contains(opts.Toolchains, "latest") || slices.ContainsFunc(opts.Modules, isQuery) {
+	hasTools := len(opts.Tools) > 0 || opts.ProjectTools
+	if opts.CacheDir == "" || hasTools || slices.Contains(opts.Toolchains, "latest") || slices.ContainsFunc(opts.Modules, isQuery) {
 		return m
 	}
 	s, err := m.sources()

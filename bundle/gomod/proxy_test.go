@@ -5,7 +5,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,11 +79,6 @@ func newBench(t *testing.T, project map[string]string) *bench {
 		b.write("project/"+name, text)
 	}
 	return b
-}
-
-func fileURL(path string) string {
-	u := url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(filepath.ToSlash(path), "/")}
-	return u.String()
 }
 
 func (b *bench) dir(name string) string { return filepath.Join(b.root, "project", name) }

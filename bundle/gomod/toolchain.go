@@ -22,10 +22,9 @@ func (g *goCommand) captureToolchains(ctx context.Context, s *set, c *Captured, 
 		return err
 	}
 	c.GoVersion = versions[0]
-	platforms := slices.Clone(opts.Platforms)
-	slices.SortFunc(platforms, func(a, b Platform) int { return strings.Compare(a.String(), b.String()) })
+	platforms := sortedPlatforms(opts.Platforms)
 	for _, v := range versions {
-		for _, p := range slices.Compact(platforms) {
+		for _, p := range platforms {
 			t, err := g.fetchToolchain(ctx, v, p)
 			if err != nil {
 				return err
@@ -35,6 +34,13 @@ func (g *goCommand) captureToolchains(ctx context.Context, s *set, c *Captured, 
 		}
 	}
 	return nil
+}
+
+// sortedPlatforms returns the platforms by name, each once.
+func sortedPlatforms(platforms []Platform) []Platform {
+	platforms = slices.Clone(platforms)
+	slices.SortFunc(platforms, func(a, b Platform) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(platforms)
 }
 
 // chooseToolchains returns the Go versions to carry, each once, in the order they were asked for.
