@@ -12,11 +12,12 @@
 //	   ├─ config               an image config, or application/vnd.goferry.bundle.config.v1+json
 //	   ├─ toolchain layer      tar+gzip, usr/local/go/…         (see package toolchain)
 //	   ├─ further toolchains   tar, one a Go version, sorted by version
+//	   ├─ tool layers          tar+gzip, go/bin/<name>, one a tool, sorted by package
 //	   ├─ module layers        tar, one a module, sorted by path and version
 //	   └─ graph layer          tar, what is not a module of its own
 //
 // All platforms name the same module layers and the same graph layer; they differ in
-// the toolchains, of which each platform has the same Go versions.
+// the toolchains, of which each platform has the same Go versions, and in the tools.
 //
 // A module layer is an uncompressed tar of exactly three files,
 //
@@ -35,6 +36,12 @@
 // module zip of GOROOT is in no layer: it can be given back from GOROOT's, with the same sum though
 // not the same bytes, and is so by [Unpack] and in a [Site], for go commands that are not the
 // bundle's. A toolchain's .info and .mod files are the same everywhere (see package toolchain).
+//
+// A tool layer has one file, a command that was built of public modules alone and is the same wherever
+// that is done (see package gomod), with the mode 0755. Its descriptor has the package ("dev.goferry.tool":
+// "package@version") and the sum of its module. It is compressed, as an executable shrinks to half its size;
+// so its digest, unlike its diff_id, is that of a compressor, whose version go.mod holds: another
+// version of goferry may make another blob of the same executable, and all read both.
 //
 // The graph layer has the .info and .mod files of modules that take part in version
 // selection only, the answers to version queries (list and @latest; of toolchains list and the .info
@@ -60,6 +67,11 @@
 // file and the .info file together; so packing again inflates nothing, and who reads a bundle on
 // the same machine only hashes what was proven there before, by whatever command.
 //
+// No checksum database knows executables. What is proven of a tool is that it is what the maker of the bundle
+// has signed; that it says of itself, as "go version -m" shows, what the bundle's record says: package,
+// version, platform, the Go version and every module it was built of; and that the checksum database has
+// the sums of those.
+//
 // Only [Verify] makes a [Verified], and only a Verified can be checked or unpacked. Verify
 // settles what the bundle is, from its documents; [Verified.Check] and [Unpack] read the blobs,
 // and use nothing of a blob before its digest and its sums are found right.
@@ -70,7 +82,8 @@
 // accepts another one only with the tiles that connect the two. So a site has one tree, not one for
 // each bundle: [Unpack] and [OpenSite] merge bundles by the same rules, which do not depend on the
 // order, and refuse bundles that contradict each other: another zip for the same version, another
-// database, another history of it, an exception from it for what another bundle proves. What is
+// database, another history of it, an exception from it for what another bundle proves. Of several versions of
+// a tool the newest is taken, as there is one place for it. What is
 // made again for all of them together are the answers to queries, the record and the settings.
 //
 // A directory keeps the documents and the graph layers of the bundles in it, so that another can be
@@ -129,8 +142,9 @@ import (
 // manifests, and as labels in configs.
 const (
 	AnnotationModule    = "dev.goferry.module"    // "path@version", on module and toolchain layers
-	AnnotationSum       = "dev.goferry.sum"       // "h1:…" of the module zip, on module and toolchain layers
+	AnnotationSum       = "dev.goferry.sum"       // "h1:…" of the module zip, on module and toolchain layers; on tool layers that of the tool's module
 	AnnotationSumDB     = "dev.goferry.sumdb"     // on a layer: "none" where the checksum database does not cover the module; on an index: the database's name
+	AnnotationTool      = "dev.goferry.tool"      // "package@version", on tool layers
 	AnnotationLayer     = "dev.goferry.layer"     // "graph" on the graph layer
 	AnnotationFormat    = "dev.goferry.format"    // version of this format: "1"
 	AnnotationToolchain = "dev.goferry.toolchain" // of GOROOT: "go1.26.8"
@@ -139,6 +153,7 @@ const (
 	// By the earlier tree heads, from which go commands can go on: "51929436,60000000".
 	AnnotationEarlierHeads = "dev.goferry.treehead.earlier"
 	AnnotationModules      = "dev.goferry.modules" // how many modules are carried whole
+	AnnotationTools        = "dev.goferry.tools"   // "package@version,…", built for every platform
 	AnnotationScope        = "dev.goferry.scope"   // "build", "dev" or "all"
 )
 
@@ -146,7 +161,7 @@ const (
 	// MediaTypeConfig is the config of a manifest that has more layers than an image can have.
 	MediaTypeConfig  = "application/vnd.goferry.bundle.config.v1+json"
 	mediaTypeTar     = ocispec.MediaTypeImageLayer     // modules, graph
-	mediaTypeTarGzip = ocispec.MediaTypeImageLayerGzip // toolchains
+	mediaTypeTarGzip = ocispec.MediaTypeImageLayerGzip // toolchains, tools
 
 	formatVersion = "1"
 	layerGraph    = "graph" // value of AnnotationLayer
@@ -166,6 +181,7 @@ const (
 // Where things are in the layers' trees, which is where they are in an image.
 const (
 	downloadDir   = "go/pkg/mod/cache/download/"
+	toolDir       = "go/bin/"
 	recordName    = "usr/local/share/goferry/bundle.json"
 	tmpDir        = "tmp/"
 	toolchainPath = "golang.org/toolchain"

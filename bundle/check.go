@@ -23,6 +23,7 @@ type Report struct {
 	Modules    int           `json:"modules"`              // whose zip has the "h1:" sum that the bundle says
 	Toolchains int           `json:"toolchains"`           // likewise
 	Remembered int           `json:"remembered,omitempty"` // of both: whose sum was proven before, for a blob with the same digest
+	Tools      int           `json:"tools,omitempty"`      // whose executable says of itself what the bundle says
 	SumDB      string        `json:"sumdb,omitempty"`
 	TreeHeads  []int64       `json:"treeHeads,omitempty"`  // sizes: of the earlier tree heads of the checksum database, and last of the bundle's own
 	NotInSumDB []string      `json:"notInSumDB,omitempty"` // modules that the checksum database does not cover
@@ -46,7 +47,8 @@ type checker struct {
 	v *Verified
 
 	mu       sync.Mutex
-	contents map[string]moduleContent // by "path@version"
+	contents map[string]moduleContent      // by "path@version"
+	tools    map[digest.Digest]toolContent // by layer
 	problems []Problem
 }
 
@@ -56,7 +58,7 @@ type checker struct {
 // problem; the error joins them all, each with the module's name.
 func (v *Verified) Check(ctx context.Context) (*Report, error) {
 	v = v.during("verify")
-	c := &checker{v: v, contents: make(map[string]moduleContent)}
+	c := &checker{v: v, contents: make(map[string]moduleContent), tools: make(map[digest.Digest]toolContent)}
 	layers := v.layers()
 	report := &Report{
 		Digest: v.Index.Digest, Platforms: v.platforms(), Blobs: 1 + 2*len(v.Platforms) + len(layers), Bytes: v.Index.Size,
@@ -72,6 +74,9 @@ func (v *Verified) Check(ctx context.Context) (*Report, error) {
 			report.Modules++
 		case kindToolchain, kindToolchainZip:
 			report.Toolchains++
+		case kindTool:
+			report.Tools++
+			continue
 		default:
 			continue
 		}
@@ -102,7 +107,7 @@ func (v *Verified) layers() []proofLayer {
 				continue
 			}
 			seen[l.Digest] = true
-			t := proofLayer{desc: l}
+			t := proofLayer{desc: l, platform: p.Platform}
 			if p.diffIDs != nil {
 				t.diffID = p.diffIDs[i]
 			}
@@ -122,6 +127,8 @@ func (c *checker) readAll(ctx context.Context, layers []proofLayer) error {
 			err = c.module(ctx, l.desc)
 		case kindToolchain:
 			err = c.v.readToolchain(ctx, l, nil, nil)
+		case kindTool:
+			err = c.tool(ctx, l)
 		default:
 			return nil
 		}
@@ -157,5 +164,17 @@ func (c *checker) module(ctx context.Context, desc ocispec.Descriptor) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.contents[desc.Annotations[AnnotationModule]] = content
+	return nil
+}
+
+// tool proves one tool layer.
+func (c *checker) tool(ctx context.Context, l proofLayer) error {
+	content, err := c.v.readTool(ctx, l, nil)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tools[l.desc.Digest] = content
 	return nil
 }

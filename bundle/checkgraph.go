@@ -39,7 +39,7 @@ func (c *checker) graph(ctx context.Context, report *Report) error {
 
 func (r *Record) notInSumDB() []string {
 	var names []string
-	for _, m := range slices.Concat(r.Modules, r.Toolchains) {
+	for _, m := range slices.Concat(r.Modules, r.Toolchains, r.ToolModules) {
 		if m.NoSumDB {
 			names = append(names, m.String())
 		}
@@ -80,7 +80,7 @@ func (v *Verified) openGraph(ctx context.Context) (*Record, map[string][]byte, e
 // checkGraph holds the files of a graph layer against the layers of the platform, which have
 // been read before.
 func (c *checker) checkGraph(record *Record, files map[string][]byte) error {
-	errs := slices.Concat(c.checkGraphFiles(record, files), record.checkGoSum(), c.v.checkConfigs(record))
+	errs := slices.Concat(c.checkGraphFiles(record, files), record.checkGoSum(), c.v.checkConfigs(record), c.v.checkTools(record, c.tools))
 	if err := record.checkSumDB(files); err != nil {
 		errs = append(errs, err)
 	} else if err := c.v.checkAnnotations(record); err != nil {
@@ -98,10 +98,17 @@ func (r *Record) checkLayers(p Platform) error {
 	for _, m := range slices.Concat(r.Modules, r.Toolchains) {
 		said[m.String()] = m
 	}
-	modules, toolchains := 0, 0
+	modules, toolchains, tools := 0, 0, 0
 	for _, l := range p.Layers {
 		name := layerName(l)
 		if layerKind(l) == kindGraph {
+			continue
+		}
+		if layerKind(l) == kindTool {
+			tools++
+			if err := r.checkToolLayer(l, p); err != nil {
+				return err
+			}
 			continue
 		}
 		m, ok := said[name]
@@ -125,6 +132,9 @@ func (r *Record) checkLayers(p Platform) error {
 	}
 	if want := len(r.toolchains(p.Platform)); toolchains != want {
 		return fmt.Errorf("%s has %d toolchain layers, the bundle's record %d", p, toolchains, want)
+	}
+	if want := len(r.toolsFor(p.Platform)); tools != want {
+		return fmt.Errorf("%s has %d tool layers, the bundle's record %d", p, tools, want)
 	}
 	return nil
 }
@@ -202,7 +212,7 @@ func graphContent(files map[string][]byte, m RecordModule) (c moduleContent) {
 // checkGoSum holds the go.sum files of the bundle's projects against the record.
 func (r *Record) checkGoSum() (errs []error) {
 	goSums := r.goSums()
-	for _, m := range r.Modules {
+	for _, m := range slices.Concat(r.Modules, r.ToolModules) {
 		key := m.Path + " " + m.Version
 		for _, s := range []struct{ key, what, sum string }{{key, "zip", m.Sum}, {key + "/go.mod", "go.mod file", m.GoModSum}} {
 			if s.sum == "" {

@@ -58,7 +58,7 @@ func (r *Record) checkSumDB(files map[string][]byte) error {
 
 // inSumDB returns what the checksum database has to confirm.
 func (r *Record) inSumDB() (mods []sumdb.Expect) {
-	for _, m := range slices.Concat(r.Modules, r.Toolchains) {
+	for _, m := range slices.Concat(r.Modules, r.Toolchains, r.ToolModules) {
 		if !m.NoSumDB && (m.Sum != "" || m.GoModSum != "") {
 			mods = append(mods, sumdb.Expect{Path: m.Path, Version: m.Version, Sum: m.Sum, ModSum: m.GoModSum})
 		}
@@ -116,7 +116,7 @@ func (r *Record) annotateTreeHeads(a map[string]string) {
 // checkAnnotations holds what the index says of its content, if it does, against what was proven.
 func (v *Verified) checkAnnotations(r *Record) error {
 	proven := r.annotations()
-	for _, key := range []string{AnnotationScope, AnnotationModules, AnnotationToolchain, AnnotationSumDB, AnnotationTreeHead, AnnotationEarlierHeads} {
+	for _, key := range []string{AnnotationScope, AnnotationModules, AnnotationToolchain, AnnotationTools, AnnotationSumDB, AnnotationTreeHead, AnnotationEarlierHeads} {
 		if said, ok := v.annotations[key]; ok && said != proven[key] {
 			return fmt.Errorf("the index has the annotation %s=%q, proven is %q", key, said, proven[key])
 		}

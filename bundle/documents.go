@@ -171,7 +171,23 @@ func checkManifest(data []byte, m ocispec.Manifest, p gomod.Platform) error {
 		}
 		names[name] = true
 	}
+	if err := checkToolLayers(m.Layers); err != nil {
+		return err
+	}
 	return checkToolchains(m.Layers, p)
+}
+
+// checkToolLayers refuses tools that do not stand between the toolchains and the modules, in the order of their names.
+func checkToolLayers(layers []ocispec.Descriptor) error {
+	for i, l := range layers {
+		if layerKind(l) != kindTool || i == 0 {
+			continue
+		}
+		if before := layers[i-1]; layerKind(before) == kindModule || layerKind(before) == kindTool && layerName(before) >= layerName(l) {
+			return fmt.Errorf("%s stands where it does not belong", layerName(l))
+		}
+	}
+	return nil
 }
 
 // checkToolchains refuses toolchains of another platform, and further ones that do not stand right
@@ -223,6 +239,7 @@ const (
 	kindUnknown      = iota
 	kindToolchain    // GOROOT
 	kindToolchainZip // a further one, for the go command to switch to
+	kindTool
 	kindModule
 	kindGraph
 )
@@ -234,6 +251,10 @@ func layerKind(desc ocispec.Descriptor) int {
 		return kindGraph
 	case desc.MediaType == mediaTypeTarGzip && ok && m.Path == toolchainPath:
 		return kindToolchain
+	case desc.MediaType == mediaTypeTarGzip && desc.Annotations[AnnotationTool] != "" && desc.Annotations[AnnotationModule] == "":
+		if _, _, ok := layerTool(desc); ok {
+			return kindTool
+		}
 	case desc.MediaType == mediaTypeTar && ok && m.Path == toolchainPath:
 		return kindToolchainZip
 	case desc.MediaType == mediaTypeTar && ok:

@@ -83,7 +83,7 @@ func (t *tree) fileURL(name string) string {
 
 func (t *tree) env(r *Record, extract bool, shell Shell) (string, error) {
 	var b strings.Builder
-	if r.GoVersion != "" {
+	if r.GoVersion != "" || len(r.Tools) > 0 {
 		bin := filepath.Join(t.dir, linkCurrent, genGo, "bin")
 		switch shell {
 		case Sh:

@@ -86,6 +86,19 @@ func (r *Record) graphNames() (map[string]bool, error) {
 			}
 		}
 	}
+	for _, m := range r.ToolModules {
+		path, err := module.EscapePath(m.Path)
+		if err != nil {
+			return nil, err
+		}
+		version, err := module.EscapeVersion(m.Version)
+		if err != nil {
+			return nil, err
+		}
+		if db != "" {
+			names[db+"lookup/"+path+"@"+version] = true
+		}
+	}
 	return names, nil
 }
 

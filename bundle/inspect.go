@@ -19,6 +19,7 @@ type Info struct {
 	Platforms   []PlatformInfo    `json:"platforms"`
 	Modules     []LayerInfo       `json:"modules"`    // in the order of the layers
 	Toolchains  []LayerInfo       `json:"toolchains"` // likewise
+	Tools       []LayerInfo       `json:"tools"`      // likewise
 	Graph       []LayerInfo       `json:"graph"`      // one, which all platforms share
 	Blobs       int               `json:"blobs"`      // all, each counted once
 	Size        int64             `json:"size"`       // of all blobs, each counted once
@@ -40,7 +41,8 @@ type PlatformInfo struct {
 
 // LayerInfo is one layer and what is in it.
 type LayerInfo struct {
-	Module    string        `json:"module,omitempty"` // "path@version"; empty for the graph
+	Module    string        `json:"module,omitempty"` // "path@version"; empty for tools and the graph
+	Tool      string        `json:"tool,omitempty"`   // "package@version"
 	Sum       string        `json:"sum,omitempty"`    // "h1:…"
 	MediaType string        `json:"mediaType"`
 	Digest    digest.Digest `json:"digest"`
@@ -107,7 +109,7 @@ func (p *PlatformInfo) add(l ocispec.Descriptor) {
 
 func layerInfo(l ocispec.Descriptor) *LayerInfo {
 	return &LayerInfo{
-		Module: l.Annotations[AnnotationModule], Sum: l.Annotations[AnnotationSum],
+		Module: l.Annotations[AnnotationModule], Tool: l.Annotations[AnnotationTool], Sum: l.Annotations[AnnotationSum],
 		MediaType: l.MediaType, Digest: l.Digest, Size: l.Size, NoSumDB: l.Annotations[AnnotationSumDB] != "",
 	}
 }
@@ -120,12 +122,14 @@ func (info *Info) sort(v *Verified, order []*LayerInfo) {
 			kinds[l.Digest] = layerKind(l)
 		}
 	}
-	info.Modules, info.Toolchains, info.Graph = []LayerInfo{}, []LayerInfo{}, []LayerInfo{}
+	info.Modules, info.Toolchains, info.Tools, info.Graph = []LayerInfo{}, []LayerInfo{}, []LayerInfo{}, []LayerInfo{}
 	for _, li := range order {
 		list := &info.Modules
 		switch kinds[li.Digest] {
 		case kindToolchain, kindToolchainZip:
 			list = &info.Toolchains
+		case kindTool:
+			list = &info.Tools
 		case kindGraph:
 			list = &info.Graph
 		}

@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/mod/module"
 
+	"github.com/goferry/goferry/bundle/gomod"
 	"github.com/goferry/goferry/bundle/toolchain"
 )
 
@@ -50,10 +51,11 @@ func isSum(s string) bool {
 	})
 }
 
-// moduleContent is what a module layer holds: two files, and where the bytes of the third are.
+// moduleContent is what a layer holds, of a module: two files, and where the bytes of the third are.
 type moduleContent struct {
 	info, mod   []byte
-	zip, zipEnd int64 // in the layer
+	zip, zipEnd int64       // in the layer
+	tool        toolContent // what a tool's layer holds instead
 }
 
 // A place takes the zip of a module while its layer is read, and gives it back to be proven.
@@ -237,8 +239,9 @@ func (b *blobReader) proveToolchain(ctx context.Context, l proofLayer, version s
 
 // proofLayer is a layer with the diff_id that an image config has for it.
 type proofLayer struct {
-	desc   ocispec.Descriptor
-	diffID digest.Digest // "" where the manifest is not an image
+	desc     ocispec.Descriptor
+	diffID   digest.Digest  // "" where the manifest is not an image
+	platform gomod.Platform // of one that has the layer; of a tool the only one
 }
 
 // readGraph reads the graph layer into memory.

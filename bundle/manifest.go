@@ -50,6 +50,7 @@ func (r *Record) annotations() map[string]string {
 		ocispec.AnnotationTitle:       r.title(),
 		AnnotationModules:             strconv.Itoa(len(r.zips())),
 		AnnotationToolchain:           r.GoVersion,
+		AnnotationTools:               strings.Join(r.toolNames(), ","),
 		AnnotationSumDB:               r.sumDBName(),
 		ocispec.AnnotationDescription: r.description(),
 	}
@@ -73,6 +74,8 @@ func (r *Record) title() string {
 		return strings.Join(paths, ", ")
 	case len(r.zips()) > 0:
 		return "Go modules"
+	case len(r.Tools) > 0:
+		return "Go tools"
 	}
 	return "Go toolchain " + r.GoVersion
 }
@@ -85,6 +88,9 @@ func (r *Record) description() string {
 		d += " and the toolchain " + versions[0]
 	default:
 		d += " and the toolchains " + strings.Join(versions, ", ")
+	}
+	if n := len(r.toolNames()); n > 0 {
+		d += fmt.Sprintf(" and %d tools", n)
 	}
 	return d
 }
@@ -167,6 +173,9 @@ type bundleConfig struct {
 func layerName(desc ocispec.Descriptor) string {
 	if name := desc.Annotations[AnnotationModule]; name != "" {
 		return name
+	}
+	if name := desc.Annotations[AnnotationTool]; name != "" {
+		return "tool " + name // its module may be there as well
 	}
 	return desc.Annotations[AnnotationLayer]
 }

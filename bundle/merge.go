@@ -23,6 +23,7 @@ type merged struct {
 	record     *Record
 	sumdb      map[string][]byte        // files of the checksum database, by name in a graph layer
 	graphFiles map[string]moduleContent // .info and .mod of the modules without a zip, by "path@version"
+	tools      map[string]mergedTool    // by platform and file
 }
 
 // merge lays parts together. The outcome does not depend on their order, except for who is named
@@ -31,6 +32,7 @@ type merged struct {
 //   - A module version has the same sums in all.
 //   - All have the same checksum database, or none. Whatever a bundle without one brings is excepted
 //     from that database, by its exact path, if no other bundle proves it.
+//   - Of a tool the newest is taken; see mergeTools.
 //   - No bundle excepts from the database what another one proves by it.
 //   - The database's files do not contradict each other, and lead from each tree head to each other;
 //     where files are missing for that the error is an [UnconnectedError].
@@ -48,6 +50,9 @@ func merge(parts []part) (*merged, error) {
 		}
 	}
 	if err := m.modules(parts, claims); err != nil {
+		return nil, err
+	}
+	if err := m.mergeTools(parts); err != nil {
 		return nil, err
 	}
 	if err := m.mergeSumDB(parts); err != nil {

@@ -32,6 +32,10 @@ type PackOptions struct {
 
 	Toolchains []string // as in gomod.Options: the first is GOROOT; none means "auto"
 
+	Tools        []string // "package@version" or "package", as in gomod.Options
+	ProjectTools bool     // likewise
+	ToolSource   bool     // likewise
+
 	Env      []string // environment of the go command
 	Go       string   // the go command; "" means "go" from PATH
 	TempDir  string   // "" means os.TempDir()
@@ -121,6 +125,7 @@ func capture(ctx context.Context, opts PackOptions, report func(Event)) (*gomod.
 	}
 	return gomod.Capture(ctx, gomod.Options{
 		Dirs: opts.Dirs, Modules: extra, Scope: opts.Scope, Toolchains: opts.Toolchains, Platforms: opts.Platforms,
+		Tools: opts.Tools, ProjectTools: opts.ProjectTools, ToolSource: opts.ToolSource,
 		Go: opts.Go, Env: opts.Env, TempDir: opts.TempDir, CacheDir: cacheDir, Warn: opts.Warn,
 		Progress: func(e gomod.Event) { report(Event{Stage: "capture", Item: e.Module, Items: 1, Bytes: e.Bytes}) },
 	})
@@ -159,11 +164,11 @@ type packer struct {
 
 // write writes the layers, then the documents that name them, then the tag.
 func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
-	var toolchains map[gomod.Platform][]layer
+	var own map[gomod.Platform][]layer // toolchains and tools
 	var modules []layer
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		toolchains, modules, err = p.layers(gctx)
+		own, modules, err = p.layers(gctx)
 		return err
 	})
 	g.Go(func() error {
@@ -176,13 +181,15 @@ func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
 		return Packed{}, err
 	}
 	p.release()
-	p.complete(slices.Concat(slices.AppendSeq([][]layer{modules}, maps.Values(toolchains))...))
+	if err := p.complete(slices.Concat(slices.AppendSeq([][]layer{modules}, maps.Values(own))...)); err != nil {
+		return Packed{}, err
+	}
 	graph, err := p.graph(ctx)
 	if err != nil {
 		return Packed{}, err
 	}
 	shared := append(modules, graph)
-	count := len(shared) + len(toolchains[p.platforms()[0]]) // as many on each platform
+	count := len(shared) + len(own[p.platforms()[0]]) // as many on each platform
 	packed := Packed{Runnable: count <= MaxImageLayers, Layers: count, Modules: len(modules)}
 
 	var created *time.Time
@@ -192,7 +199,7 @@ func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
 	}
 	var manifests []ocispec.Descriptor
 	for _, platform := range p.platforms() {
-		layers := slices.Concat(toolchains[platform], shared)
+		layers := slices.Concat(own[platform], shared)
 		desc, err := p.manifest(ctx, ocispec.Platform{OS: platform.OS, Architecture: platform.Arch}, layers, packed.Runnable, created)
 		if err != nil {
 			return Packed{}, fmt.Errorf("pack %s/%s: %w", platform.OS, platform.Arch, err)

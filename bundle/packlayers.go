@@ -23,12 +23,19 @@ import (
 	"github.com/goferry/goferry/oci"
 )
 
-// layers writes the layers of toolchains and modules. The modules' come in the order of the
+// layers writes the layers of toolchains, tools and modules. The modules' come in the order of the
 // capture, which is that of the record.
 func (p *packer) layers(ctx context.Context) (map[gomod.Platform][]layer, []layer, error) {
 	goroots, further := p.toolchains()
 	var sources []source
 	var modules []gomod.Module
+	for _, t := range p.captured.Tools {
+		s, err := toolSource(t)
+		if err != nil {
+			return nil, nil, fmt.Errorf("pack tool %s@%s: %w", t.Package, t.Version, err)
+		}
+		sources = append(sources, s)
+	}
 	for _, t := range goroots {
 		sources = append(sources, toolchainSource(t))
 	}
@@ -46,10 +53,14 @@ func (p *packer) layers(ctx context.Context) (map[gomod.Platform][]layer, []laye
 	if err != nil {
 		return nil, nil, err
 	}
+	tools, out := out[:len(p.captured.Tools)], out[len(p.captured.Tools):]
 	byPlatform := make(map[gomod.Platform][]layer)
 	toolchains := append(goroots, further...)
 	for i, t := range toolchains {
 		byPlatform[t.Platform] = append(byPlatform[t.Platform], out[i])
+	}
+	for i, t := range p.captured.Tools {
+		byPlatform[t.Platform] = append(byPlatform[t.Platform], tools[i])
 	}
 	return byPlatform, out[len(toolchains):], nil
 }
@@ -255,6 +266,9 @@ func (p *packer) prove(ctx context.Context, s source, d digest.Digest, open func
 			}
 			return proof{}, err
 		}
+		if s.tool != "" {
+			return proven, nil // what it was built of is checked on its own
+		}
 		p.proofs.put(d, s.name, proven)
 	}
 	w, err := p.want(ctx, s.name)
@@ -277,6 +291,10 @@ func (p *packer) layer(s source, desc ocispec.Descriptor, proven proof) layer {
 	if s.prove == nil {
 		desc.Annotations = map[string]string{AnnotationLayer: s.name}
 		return layer{desc: desc}
+	}
+	if s.tool != "" {
+		desc.Annotations = map[string]string{AnnotationTool: s.tool, AnnotationSum: proven.sum}
+		return layer{desc: desc, diffID: proven.diffID}
 	}
 	desc.Annotations = map[string]string{AnnotationModule: s.name, AnnotationSum: proven.sum}
 	if !p.expected[s.name].inSumDB { // known, as prove has waited for it

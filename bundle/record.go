@@ -28,6 +28,9 @@ type Record struct {
 	Toolchains []RecordModule `json:"toolchains,omitempty"` // of all platforms
 	Projects   []Project      `json:"projects,omitempty"`
 
+	Tools       []RecordTool   `json:"tools,omitempty"`       // of all platforms
+	ToolModules []RecordModule `json:"toolModules,omitempty"` // what tools were built of and is not carried whole
+
 	treeHeads []int64 // sizes of TreeHeads and, last, of the bundle's own, once these are proven
 }
 
@@ -91,7 +94,7 @@ func parseRecord(data []byte) (*Record, error) {
 	if !bytes.Equal(again, data) {
 		return nil, fmt.Errorf("not in canonical form")
 	}
-	for _, list := range [][]RecordModule{r.Modules, r.Toolchains} {
+	for _, list := range [][]RecordModule{r.Modules, r.Toolchains, r.ToolModules} {
 		if !slices.IsSortedFunc(list, compareModules) {
 			return nil, fmt.Errorf("modules are not sorted")
 		}
@@ -106,6 +109,9 @@ func parseRecord(data []byte) (*Record, error) {
 				return nil, err
 			}
 		}
+	}
+	if err := r.checkTools(); err != nil {
+		return nil, err
 	}
 	return r, r.checkWords()
 }

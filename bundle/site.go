@@ -135,14 +135,14 @@ func isImmutable(name string) bool {
 	return strings.HasSuffix(name, ".info") || strings.HasSuffix(name, ".mod")
 }
 
-// chooseLayers returns the layers of the bundles by name, each once. Two that have the same sum may
+// chooseLayers returns the layers of the bundles with modules and toolchains, by name, each once. Two that have the same sum may
 // still be other bytes: one on this machine goes before one in a registry, the zip of a toolchain
 // before a GOROOT, and then the digest decides.
 func chooseLayers(bundles []SiteBundle) map[string]siteLayer {
 	chosen := make(map[string]siteLayer)
 	for _, b := range bundles {
 		for _, l := range b.layers() {
-			if layerKind(l.desc) == kindGraph {
+			if kind := layerKind(l.desc); kind == kindGraph || kind == kindTool {
 				continue
 			}
 			l := siteLayer{b.Name, b.Verified, l}

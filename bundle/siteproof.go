@@ -110,7 +110,11 @@ func total(stage string, layers []siteLayer) Event {
 
 // read proves a layer.
 func (l siteLayer) read(ctx context.Context) (moduleContent, error) {
-	if layerKind(l.desc) == kindToolchain {
+	switch layerKind(l.desc) {
+	case kindTool:
+		c, err := l.v.readTool(ctx, l.proofLayer, nil)
+		return moduleContent{tool: c}, err
+	case kindToolchain:
 		return moduleContent{}, l.v.readToolchain(ctx, l.proofLayer, nil, nil)
 	}
 	return l.v.readModule(ctx, l.desc, nil)
@@ -140,10 +144,14 @@ func (s *Site) proveGraphs(ctx context.Context, previous *Site) ([]part, error) 
 }
 
 func (s *Site) proveGraph(ctx context.Context, b SiteBundle) (p part, err error) {
-	c := &checker{v: b.Verified, contents: make(map[string]moduleContent)}
+	c := &checker{v: b.Verified, contents: make(map[string]moduleContent), tools: make(map[digest.Digest]toolContent)}
 	for _, l := range b.layers() {
-		if layerKind(l.desc) == kindModule {
-			c.contents[layerName(l.desc)] = s.proven[siteLayer{b.Name, b.Verified, l}.key()]
+		proven := s.proven[siteLayer{b.Name, b.Verified, l}.key()]
+		switch layerKind(l.desc) {
+		case kindModule:
+			c.contents[layerName(l.desc)] = proven
+		case kindTool:
+			c.tools[l.desc.Digest] = proven.tool
 		}
 	}
 	if p.record, p.files, err = b.openGraph(ctx); err != nil {

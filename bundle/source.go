@@ -21,6 +21,7 @@ type source struct {
 	mediaType string
 	size      int64  // about; for progress and order
 	zip       string // file
+	tool      string // "package@version"; "": of none
 	open      func(context.Context) (io.ReadCloser, error)
 	// prove recomputes the sums from the layer's bytes. For modules r is also an io.ReaderAt.
 	// It is nil for the graph, which is made of what was proven.

@@ -55,7 +55,7 @@ func fileState(name string, info fs.FileInfo) stateFile {
 func (g *generation) linkable(l proofLayer, goroot bool) []stateFile {
 	was, is := g.before.Layers[l.desc.Digest], layerState(l, goroot)
 	files := was.Files
-	if !goroot {
+	if !goroot && layerKind(l.desc) == kindToolchain {
 		outside := func(f stateFile) bool { return !strings.HasPrefix(f.Name, genMod+"/") }
 		files = slices.DeleteFunc(slices.Clone(files), outside)
 	}

@@ -43,14 +43,15 @@ func (e expectation) check(what, sum string) error {
 
 // An expected module is one that is packed: what is known of its sums, once done is closed.
 type expected struct {
-	module gomod.Module
-	entry  RecordModule // all but the zip's sum
+	module  gomod.Module
+	entry   RecordModule // all but the zip's sum
+	builtIn bool         // not carried, but built into a tool; entry has the zip's sum
 	wanted
 	done chan struct{}
 }
 
 // hasSum says whether something of the module is carried that has a sum.
-func (e *expected) hasSum() bool { return e.module.Mod != nil || e.module.Zip != "" }
+func (e *expected) hasSum() bool { return e.module.Mod != nil || e.module.Zip != "" || e.builtIn }
 
 // begin starts the record, and lists what is expected, the largest first as the layers are made
 // in this order too.
@@ -76,6 +77,9 @@ func (p *packer) begin() (err error) {
 		e := &expected{module: m, entry: RecordModule{Path: m.Path, Version: m.Version}, done: make(chan struct{})}
 		p.order = append(p.order, e)
 		p.expected[e.entry.String()] = e
+	}
+	if err := p.beginTools(); err != nil {
+		return err
 	}
 	return p.checkCovered()
 }
@@ -153,6 +157,9 @@ func (p *packer) lookUpOne(ctx context.Context, e *expected) (err error) {
 		}
 	}
 	e.entry.NoSumDB = !e.inSumDB
+	if e.builtIn {
+		return wrapPack(e.entry.String(), e.zip.check("zip that a tool was built of", e.entry.Sum))
+	}
 	return p.checkGoMod(e.module, &e.entry, e.wanted)
 }
 
@@ -168,12 +175,15 @@ func (p *packer) want(ctx context.Context, name string) (wanted, error) {
 }
 
 // complete enters the modules in the record, with the sums that were proven for their layers.
-func (p *packer) complete(layers []layer) {
+func (p *packer) complete(layers []layer) error {
 	sums := make(map[string]string, len(layers))
 	for _, l := range layers {
 		sums[layerName(l.desc)] = l.desc.Annotations[AnnotationSum]
 	}
 	for _, e := range p.order {
+		if e.builtIn {
+			continue
+		}
 		e.entry.Sum = sums[e.entry.String()]
 		list := &p.record.Modules
 		if e.module.Path == toolchainPath {
@@ -186,6 +196,7 @@ func (p *packer) complete(layers []layer) {
 	}
 	slices.SortFunc(p.record.Modules, compareModules)
 	slices.SortFunc(p.record.Toolchains, compareModules)
+	return p.completeTools()
 }
 
 func (p *packer) checkGoMod(m gomod.Module, entry *RecordModule, w wanted) (err error) {

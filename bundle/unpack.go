@@ -32,6 +32,7 @@ type Unpacked struct {
 	Generation string           `json:"generation"`
 	GoVersion  string           `json:"goVersion,omitempty"`
 	Modules    int              `json:"modules"`
+	Tools      int              `json:"tools,omitempty"`
 	Linked     int              `json:"linked"`  // layers taken from the generation before, unread
 	Written    int64            `json:"written"` // bytes of layers that were read and written
 
@@ -50,6 +51,7 @@ type UnpackedBundle struct {
 //	dir/current                      -> the newest generation
 //	dir/previous                     -> the one before it, for Rollback
 //	dir/generations/<name>/go        GOROOT, of the highest version, with a go.env that finds the modules
+//	dir/generations/<name>/go/bin    GOROOT's commands, and beside them the bundles' tools
 //	dir/generations/<name>/mod       cache/download is a GOPROXY; with Extract mod is a GOMODCACHE
 //	dir/generations/<name>/env       to be sourced by a shell
 //	dir/generations/<name>/bundles   the bundles' documents, for Add: a layout without most of its blobs
@@ -71,7 +73,7 @@ func Unpack(ctx context.Context, bundles []SiteBundle, dir string, opts UnpackOp
 	if opts.Warn == nil {
 		opts.Warn = func(string) {}
 	}
-	u := &unpacker{opts: opts, contents: make(map[string]moduleContent)}
+	u := &unpacker{opts: opts, contents: make(map[string]moduleContent), tools: make(map[digest.Digest]toolContent)}
 	for _, b := range bundles {
 		if err := u.take(b); err != nil {
 			return nil, err
@@ -100,7 +102,8 @@ type unpacker struct {
 	goroot  string               // name of the layer that becomes GOROOT
 
 	mu       sync.Mutex
-	contents map[string]moduleContent // by "path@version"
+	contents map[string]moduleContent      // by "path@version"
+	tools    map[digest.Digest]toolContent // by layer
 	result   Unpacked
 }
 
@@ -187,6 +190,7 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 		return err
 	}
 	u.choose()
+	u.chooseTools(m, parts)
 	if err := u.checkThere(g); err != nil {
 		return err
 	}

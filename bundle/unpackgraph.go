@@ -30,7 +30,7 @@ func (u *unpacker) openGraphs(ctx context.Context, g *generation) ([]part, error
 // checkGraphs holds the graph of each bundle against its layers, which have been read.
 func (u *unpacker) checkGraphs(parts []part) error {
 	for i, b := range u.bundles {
-		c := &checker{v: b.Verified, contents: u.contentsOf(b)}
+		c := &checker{v: b.Verified, contents: u.contentsOf(b), tools: u.tools}
 		if err := c.checkGraph(parts[i].record, parts[i].files); err != nil {
 			return fmt.Errorf("unpack %s: module graph: %w", b.Name, err)
 		}

@@ -57,7 +57,7 @@ func (u *unpacker) isGOROOT(l siteLayer) bool {
 
 // linkable returns the files that the current generation has of a layer; none where it has to be read.
 func (u *unpacker) linkable(g *generation, l siteLayer) []stateFile {
-	if layerKind(l.desc) != kindToolchain && u.opts.Extract != g.before.Extract {
+	if kind := layerKind(l.desc); kind != kindToolchain && kind != kindTool && u.opts.Extract != g.before.Extract {
 		return nil
 	}
 	return g.linkable(l.proofLayer, u.isGOROOT(l))
@@ -65,6 +65,9 @@ func (u *unpacker) linkable(g *generation, l siteLayer) []stateFile {
 
 // layer links or writes what one layer holds.
 func (u *unpacker) layer(ctx context.Context, g *generation, l siteLayer) error {
+	if layerKind(l.desc) == kindTool {
+		return u.tool(ctx, g, l)
+	}
 	m, _ := layerModule(l.desc)
 	isModule := layerKind(l.desc) != kindToolchain // a further toolchain is one too
 	if layerKind(l.desc) == kindModule {

@@ -12,7 +12,7 @@ const moduleFrame = 8 << 10
 
 // checkRoom fails if the disk cannot take the files that are not linked. A module layer is as large as they are,
 // but for the tar around them. A toolchain is written as its module zip, and as GOROOT unpacked besides, which
-// is larger: by how much only reading would tell.
+// is larger: by how much only reading would tell. A tool is about twice as large as its layer.
 func (u *unpacker) checkRoom(g *generation, m *merged) error {
 	var need space.Need
 	for name, l := range u.layers {
@@ -21,7 +21,7 @@ func (u *unpacker) checkRoom(g *generation, m *merged) error {
 		}
 		need.Add(l.desc.Size - moduleFrame)
 		need.Files += 2 // .info and .mod
-		if name == u.goroot {
+		if name == u.goroot || layerKind(l.desc) == kindTool {
 			need.Add(l.desc.Size)
 		}
 	}

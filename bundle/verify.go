@@ -191,14 +191,18 @@ func (v *Verified) checkNames() error {
 	names, blobs := make(map[digest.Digest]string), make(map[string]digest.Digest)
 	for _, p := range v.Platforms {
 		for _, l := range p.Layers {
-			name := layerName(l) + " " + l.Annotations[AnnotationSum]
+			what := layerName(l)
+			if layerKind(l) == kindTool {
+				what += " for " + p.String()
+			}
+			name := what + " " + l.Annotations[AnnotationSum]
 			if other, ok := names[l.Digest]; ok && other != name {
 				return fmt.Errorf("%w: layer %s is both %s and %s", ErrMismatch, l.Digest, other, name)
 			}
-			if other, ok := blobs[layerName(l)]; ok && other != l.Digest {
-				return fmt.Errorf("%w: %s is both %s and %s", ErrMismatch, layerName(l), other, l.Digest)
+			if other, ok := blobs[what]; ok && other != l.Digest {
+				return fmt.Errorf("%w: %s is both %s and %s", ErrMismatch, what, other, l.Digest)
 			}
-			names[l.Digest], blobs[layerName(l)] = name, l.Digest
+			names[l.Digest], blobs[what] = name, l.Digest
 		}
 	}
 	return nil
