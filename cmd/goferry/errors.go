@@ -52,6 +52,7 @@ func exitCode(err error) int {
 		{errGone, exitFailed},
 		{oci.ErrUsage, exitUsage},
 		{serve.ErrName, exitUsage},
+		{gomod.ErrTool, exitUsage},
 		{bundle.ErrMismatch, exitMismatch},
 		{bundle.ErrNotInSumDB, exitMismatch},
 		{sumdb.ErrSecurity, exitMismatch},

@@ -62,7 +62,7 @@ func inspect(c *cli.Context) error {
 	return errors.Join(printInfo(c.App.Writer, info), printUnverified(c.App.Writer, unverified))
 }
 
-// printInfo writes three tables. What a bundle says of itself is printed with its control
+// printInfo writes a table a kind. What a bundle says of itself is printed with its control
 // characters escaped.
 func printInfo(w io.Writer, info *bundle.Info) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -97,6 +97,13 @@ func printInfo(w io.Writer, info *bundle.Info) error {
 	for _, l := range info.Modules {
 		path, version, _ := strings.Cut(l.Module, "@")
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s%s\n", printable(path), printable(version), size(l.Size), printable(l.Sum), l.Digest, layerNote(l))
+	}
+	if len(info.Tools) > 0 {
+		fmt.Fprint(t, "\nTOOL\tVERSION\tSIZE\tPLATFORM\tLAYER\n")
+	}
+	for _, l := range info.Tools {
+		pkg, version, _ := strings.Cut(l.Tool, "@")
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", printable(pkg), printable(version), size(l.Size), printable(strings.Join(l.Platforms, ",")), l.Digest)
 	}
 	return t.Flush()
 }

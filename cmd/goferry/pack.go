@@ -32,7 +32,7 @@ func packCommand() *cli.Command {
 			"With --locked they have to be what goferry.lock says, digest for digest.\n\n" +
 			"Scope build has what go build, test and vet need; dev also what go mod tidy, go get and\n" +
 			"go list -m all need; all has every module of the graph.",
-		Flags: append([]cli.Flag{
+		Flags: slices.Concat([]cli.Flag{
 			&cli.StringSliceFlag{Name: "C", Usage: "pack the project in `DIR`; may be repeated (default: where you are)"},
 			&cli.StringSliceFlag{Name: "module", Aliases: []string{"m"}, Usage: "pack `PATH@VERSION` with what it needs; may be repeated"},
 			&cli.StringSliceFlag{Name: "toolchain", Usage: "carry Go `VERSION,…`, \"auto\" (what the project asks for) or \"none\"; may be repeated, the first is GOROOT (default: auto)"},
@@ -45,7 +45,7 @@ func packCommand() *cli.Command {
 			&cli.BoolFlag{Name: "rehearse", Usage: "tag the bundle only if the project builds with it and no network, as \"goferry rehearse\" says"},
 			&cli.BoolFlag{Name: "locked", Usage: "make the bundles that goferry.lock says, and no others"},
 			formatFlag(), progressFlag(), quietFlag(),
-		}, slices.Concat(packSignFlags(), configFlags(), registryFlags())...),
+		}, toolFlags(), packSignFlags(), configFlags(), registryFlags()),
 		Action: pack,
 	}
 }
@@ -168,10 +168,10 @@ func packOptions(c *cli.Context) (bundle.PackOptions, error) {
 
 		RequireSumDB: c.Bool("require-sumdb"),
 	}
-	if err := checkPackWords(opts); err != nil {
+	err := errors.Join(checkPackWords(opts), toolOptions(c, &opts))
+	if err != nil {
 		return opts, err
 	}
-	var err error
 	if opts.Dirs, err = projectDirs(c); err != nil {
 		return opts, err
 	}
@@ -228,7 +228,7 @@ func projectDirs(c *cli.Context) ([]string, error) {
 	if dirs := c.StringSlice("C"); len(dirs) > 0 {
 		return dirs, nil
 	}
-	other := len(c.StringSlice("module")) > 0
+	other := len(c.StringSlice("module")) > 0 || len(c.StringSlice("tool")) > 0 || c.String("tools-for") != ""
 	for _, t := range toolchains(c) {
 		other = other || t != "auto" && t != "none"
 	}

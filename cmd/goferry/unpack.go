@@ -112,12 +112,15 @@ func printUnpacked(c *cli.Context, u *bundle.Unpacked) error {
 	if u.GoVersion != "" {
 		toolchain = u.GoVersion
 	}
-	of := ""
+	tools, of := "", ""
+	if u.Tools > 0 {
+		tools = fmt.Sprintf(", %d tools", u.Tools)
+	}
 	if n := len(u.Bundles); n > 1 {
 		of = fmt.Sprintf(", of %d bundles", n)
 	}
 	current := filepath.Join(u.Dir, "current")
-	_, err := fmt.Fprintf(c.App.Writer, "%s: %d modules, %s%s\n", current, u.Modules, printable(toolchain), of)
+	_, err := fmt.Fprintf(c.App.Writer, "%s: %d modules, %s%s%s\n", current, u.Modules, printable(toolchain), tools, of)
 	if err == nil && !c.Bool("quiet") {
 		tell(c.App.ErrWriter, "hint", fmt.Sprintf("use it with \". %s\", or see \"goferry env %s\"", filepath.Join(current, "env"), u.Dir))
 	}

@@ -117,8 +117,12 @@ func printReport(c *cli.Context, r *bundle.Report, well bool) error {
 	if !well {
 		return nil
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s, %d modules, %d toolchains: all as they have to be\n%s%s",
-		r.Digest, r.Blobs, size(r.Bytes), r.Modules, r.Toolchains, rememberedLine(r.Remembered), provenBy(r))
+	tools := ""
+	if r.Tools > 0 {
+		tools = fmt.Sprintf(", %d tools", r.Tools)
+	}
+	_, err := fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s, %d modules, %d toolchains%s: all as they have to be\n%s%s",
+		r.Digest, r.Blobs, size(r.Bytes), r.Modules, r.Toolchains, tools, rememberedLine(r.Remembered), provenBy(r))
 	return err
 }
 
