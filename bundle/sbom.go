@@ -11,8 +11,8 @@ import (
 	"github.com/goferry/goferry/bundle/sbom"
 )
 
-// SBOM returns what the bundle's record says for a bill of materials: the modules whose zips are carried, and the
-// toolchains of all platforms. The record is held against the manifests; that the layers have the sums it says is for
+// SBOM returns what the bundle's record says for a bill of materials: the modules whose zips are carried, the
+// toolchains of all platforms, and the tools with what they are built of. The record is held against the manifests; that the layers have the sums it says is for
 // [Verified.Check].
 func (v *Verified) SBOM(ctx context.Context) (*sbom.Content, error) {
 	record, _, err := v.openGraph(ctx)
@@ -43,5 +43,24 @@ func (r *Record) sbom(index digest.Digest, created time.Time) *sbom.Content {
 	for _, t := range r.Toolchains {
 		content.Modules = append(content.Modules, sbom.Module{Path: t.Path, Version: t.Version, Sum: t.Sum, NoSumDB: t.NoSumDB, Toolchain: true})
 	}
+	r.toolContent(content)
 	return content
+}
+
+// toolContent adds the tools, and what they are built of and is not carried whole.
+func (r *Record) toolContent(content *sbom.Content) {
+	modules := make(map[string]sbom.Module)
+	for _, m := range r.ToolModules {
+		content.Modules = append(content.Modules, sbom.Module{Path: m.Path, Version: m.Version, Sum: m.Sum, NoSumDB: m.NoSumDB})
+	}
+	for _, m := range content.Modules {
+		modules[m.Path+"@"+m.Version] = m
+	}
+	for _, t := range r.Tools {
+		tool := sbom.Tool{Package: t.Package, Platform: t.Platform, Module: modules[t.Module+"@"+t.Version]}
+		for _, name := range t.Modules {
+			tool.BuiltOf = append(tool.BuiltOf, modules[name])
+		}
+		content.Tools = append(content.Tools, tool)
+	}
 }

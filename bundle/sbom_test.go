@@ -60,3 +60,22 @@ func TestSBOMRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestSBOMTools holds that each tool is listed, with modules that are listed too.
+func TestSBOMTools(t *testing.T) {
+	s, _ := packTest(t, withTools(t), t.TempDir())
+	content, err := verifyTest(t, s).SBOM(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(content.Tools) != 4 || content.Tools[0].Module.Sum != toolSum {
+		t.Fatalf("tools %+v", content.Tools)
+	}
+	for _, tool := range content.Tools {
+		for _, m := range tool.BuiltOf {
+			if m.Path == "" || !slices.Contains(content.Modules, m) {
+				t.Errorf("%s is built of %+v, which is not listed", tool.Package, m)
+			}
+		}
+	}
+}

@@ -24,7 +24,19 @@ func (c *Content) WriteCycloneDX(w io.Writer) error {
 	for _, m := range c.Modules {
 		components = append(components, m.component())
 	}
+	var dependencies []cdx.Dependency
+	for _, t := range c.Tools {
+		components = append(components, t.component())
+		var on []string
+		for _, m := range t.BuiltOf {
+			on = append(on, m.PackageURL())
+		}
+		dependencies = append(dependencies, cdx.Dependency{Ref: t.packageURL(), Dependencies: &on})
+	}
 	bom.Components = &components
+	if dependencies != nil {
+		bom.Dependencies = &dependencies
+	}
 	return cdx.NewBOMEncoder(w, cdx.BOMFileFormatJSON).SetPretty(true).SetEscapeHTML(false).EncodeVersion(bom, cdx.SpecVersion1_6)
 }
 
@@ -54,5 +66,11 @@ func (m Module) component() cdx.Component {
 	}
 	return cdx.Component{
 		BOMRef: m.PackageURL(), Type: kind, Name: m.Path, Version: m.Version, PackageURL: m.PackageURL(), Properties: &properties,
+	}
+}
+
+func (t Tool) component() cdx.Component {
+	return cdx.Component{
+		BOMRef: t.packageURL(), Type: cdx.ComponentTypeApplication, Name: t.Package, Version: t.Module.Version, PackageURL: t.packageURL(),
 	}
 }

@@ -7,6 +7,10 @@
 //	pkg:golang/golang.org/x/mod@v0.42.0
 //	pkg:golang/golang.org/toolchain@v0.0.1-go1.26.8.linux-amd64
 //
+// and every tool, with the modules that it was built of,
+//
+//	pkg:golang/golang.org/x/tools@v0.51.0?goarch=amd64&goos=linux#cmd/goimports
+//
 // Letters keep their case. The package URL specification would have them small; but to Go the paths that differ in
 // case are two modules, and vulnerability databases know them as Go does.
 //
@@ -17,7 +21,8 @@
 // that the bundle says, or in SPDX, which asks for one, the epoch.
 //
 // One possibility would be to say who requires whom. But the go.mod files of most modules are in layers of their own,
-// which would all have to be read; so nothing is said of it, which in CycloneDX means that it is not known.
+// which would all have to be read; so nothing is said of it, which in CycloneDX means that it is not known. Of a tool it
+// is: its executable says so.
 package sbom
 
 import (
@@ -35,7 +40,8 @@ type Content struct {
 	Digest   digest.Digest // of the bundle, a SHA-256
 	Created  time.Time     // zero: the bundle does not say
 	Projects []string      // main modules, where there are several
-	Modules  []Module      // with the toolchains, in the order in which they are written; none twice
+	Tools    []Tool
+	Modules  []Module // with the toolchains, in the order in which they are written; none twice
 }
 
 // A Module is a module or a toolchain of a bundle.
@@ -45,6 +51,24 @@ type Module struct {
 	Sum       string // of the zip, "h1:…"
 	Toolchain bool
 	NoSumDB   bool // the checksum database does not cover it
+}
+
+// A Tool is an executable of a bundle.
+type Tool struct {
+	Package  string
+	Platform string // "linux/amd64"
+	Module   Module
+	BuiltOf  []Module // all of them in Content.Modules
+}
+
+// packageURL returns the package URL of the tool's module with the platform, and the package below the module.
+func (t Tool) packageURL() string {
+	goos, goarch, _ := strings.Cut(t.Platform, "/")
+	purl := t.Module.PackageURL() + "?goarch=" + goarch + "&goos=" + goos
+	if below, ok := strings.CutPrefix(t.Package, t.Module.Path+"/"); ok {
+		purl += "#" + below
+	}
+	return purl
 }
 
 // Names of properties and annotations. That of a sum is the one it has in the bundle.

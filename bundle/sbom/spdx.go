@@ -34,8 +34,18 @@ func (c *Content) WriteSPDX(w io.Writer) error {
 	for i, path := range c.Projects {
 		add(doc, spdxRoot, "CONTAINS", spdxPackage(common.ElementID(fmt.Sprintf("Project-%d", i+1)), path, "APPLICATION"))
 	}
+	ids := make(map[string]common.ElementID)
 	for i, m := range c.Modules {
-		add(doc, spdxRoot, "CONTAINS", m.spdxPackage(common.ElementID(fmt.Sprintf("Module-%d", i+1)), date))
+		id := common.ElementID(fmt.Sprintf("Module-%d", i+1))
+		ids[m.PackageURL()] = id
+		add(doc, spdxRoot, "CONTAINS", m.spdxPackage(id, date))
+	}
+	for i, t := range c.Tools {
+		id := common.ElementID(fmt.Sprintf("Tool-%d", i+1))
+		add(doc, spdxRoot, "CONTAINS", t.spdxPackage(id))
+		for _, m := range t.BuiltOf {
+			relate(doc, id, "STATIC_LINK", ids[m.PackageURL()])
+		}
 	}
 	return spdxjson.Write(doc, w, spdxjson.Indent("  "), spdxjson.EscapeHTML(false))
 }
@@ -43,9 +53,13 @@ func (c *Content) WriteSPDX(w io.Writer) error {
 // add adds a package, and how another element is related to it.
 func add(doc *spdx.Document, from common.ElementID, relationship string, p *spdx.Package) {
 	doc.Packages = append(doc.Packages, p)
+	relate(doc, from, relationship, p.PackageSPDXIdentifier)
+}
+
+func relate(doc *spdx.Document, from common.ElementID, relationship string, to common.ElementID) {
 	doc.Relationships = append(doc.Relationships, &spdx.Relationship{
 		RefA:         common.DocElementID{ElementRefID: from},
-		RefB:         common.DocElementID{ElementRefID: p.PackageSPDXIdentifier},
+		RefB:         common.DocElementID{ElementRefID: to},
 		Relationship: relationship,
 	})
 }
@@ -71,6 +85,15 @@ func (m Module) spdxPackage(id common.ElementID, date string) *spdx.Package {
 	for _, said := range m.properties() {
 		p.Annotations = append(p.Annotations, spdxAnnotation(date, said[0], said[1]))
 	}
+	return p
+}
+
+func (t Tool) spdxPackage(id common.ElementID) *spdx.Package {
+	p := spdxPackage(id, t.Package, "APPLICATION")
+	p.PackageVersion = t.Module.Version
+	p.PackageExternalReferences = []*spdx.PackageExternalReference{{
+		Category: common.CategoryPackageManager, RefType: common.TypePackageManagerPURL, Locator: t.packageURL(),
+	}}
 	return p
 }
 
