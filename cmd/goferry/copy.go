@@ -181,8 +181,10 @@ func (n *copyCount) options(jobs int, show display) oci.CopyOptions {
 }
 
 func itemName(desc ocispec.Descriptor) string {
-	if m := desc.Annotations[bundle.AnnotationModule]; m != "" {
-		return m
+	for _, key := range []string{bundle.AnnotationModule, bundle.AnnotationTool} {
+		if name := desc.Annotations[key]; name != "" {
+			return name
+		}
 	}
 	return desc.Digest.String()
 }
