@@ -11,12 +11,12 @@ import (
 
 // toolPresets are the sets of tools that --tools-for names, in the newest versions.
 var toolPresets = map[string][]string{
-	// What "Go: Install/Update Tools" offers, see https://github.com/golang/vscode-go/wiki/tools.
+	// What "Go: Install/Update Tools" has and gopls does not replace, see extension/src/goToolsInformation.ts in
+	// github.com/golang/vscode-go.
 	"vscode": {
 		"golang.org/x/tools/gopls@latest",
 		"github.com/go-delve/delve/cmd/dlv@latest",
 		"honnef.co/go/tools/cmd/staticcheck@latest",
-		"golang.org/x/tools/cmd/goimports@latest",
 		"github.com/cweill/gotests/gotests@latest",
 		"github.com/josharian/impl@latest",
 		"github.com/haya14busa/goplay/cmd/goplay@latest",
