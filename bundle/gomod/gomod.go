@@ -63,9 +63,10 @@
 // With a CacheDir, what the go command fetches is kept in CacheDir/download, in
 // the layout of cache/download, and is looked up there after the user's
 // GOMODCACHE and before the network; toolchains for other systems, 70 MB each,
-// are never in the former. CacheDir/captures remembers what was captured, so
+// are never in the former. CacheDir/tools keeps executables, by package, version, platform and Go version, each below
+// a line with its SHA-256. CacheDir/captures remembers what was captured, so
 // that an unchanged project is captured without a go command but "go env". It
-// has at most 64 files; the downloads are never cleared. Removing CacheDir or
+// has at most 64 files; the downloads and the tools are never cleared. Removing CacheDir or
 // anything in it, while no capture runs, costs time and nothing else.
 //
 // A capture is found by the SHA-256 of all that it came from: the settings of
@@ -75,7 +76,7 @@
 // change that keeps size and time is missed. Nothing is remembered where the
 // same files may have another answer tomorrow: for a query such as "latest", for
 // an untidy project whose modules the go command has to look for, and where
-// something could not be had; nor where tools are built. What is remembered says which zips there are, and
+// something could not be had; nor where tools are asked for. What is remembered says which zips there are, and
 // counts only while all of them are there; project files and settings are read
 // anew, and warnings are repeated.
 //
@@ -86,7 +87,8 @@
 // every zip and every .mod itself, from the bytes that it carries; see
 // [Captured.GoSum] for what the project's go.sum files say. Toolchains that the
 // go command fetches are the exception: it always checks them, as it fetches
-// them. What CacheDir has is believed as little as what GOMODCACHE has.
+// them. What CacheDir has of modules is believed as little as what GOMODCACHE has. Its tools are believed, as nobody could
+// prove them: whoever can write there can do so to the user's own programs.
 package gomod
 
 import (

@@ -2,6 +2,8 @@ package gomod
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -46,6 +48,38 @@ func TestToolWithReplace(t *testing.T) {
 	_, err := b.capture(Options{Tools: []string{"example.com/Tool@latest"}, Toolchains: []string{"none"}, Platforms: []Platform{linux}})
 	if err == nil || !strings.Contains(err.Error(), "tool example.com/Tool@v1.2.0 for linux/amd64: ") || !strings.Contains(err.Error(), "replace directives") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A tool that was built once is not built again, unless what was kept of it is damaged, or anything else is asked for.
+func TestToolKept(t *testing.T) {
+	dir := t.TempDir()
+	b := &toolBuilder{user: &goCommand{kept: filepath.Join(dir, "download")}, tool: toolPackage{path: "example.com/a"}, goVersion: "go1.26.8"}
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "some", "to")
+	if err := os.WriteFile(from, []byte("executable"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b.keep(linux, from)
+	if !b.recall(linux, to) || string(mustRead(t, to)) != "executable" {
+		t.Fatal("not kept")
+	}
+	newer := *b
+	newer.goVersion = "go1.26.9"
+	if b.recall(darwin, to) || newer.recall(linux, to) {
+		t.Error("another one is recalled")
+	}
+	kept := b.kept(linux)
+	if err := os.WriteFile(kept, append(mustRead(t, kept), '!'), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if b.recall(linux, to) {
+		t.Error("recalled though it is damaged")
+	}
+	if b.keep(linux, from); !b.recall(linux, to) {
+		t.Error("a damaged one is not replaced")
+	}
+	if nowhere := (&toolBuilder{user: &goCommand{}}); nowhere.recall(linux, to) {
+		t.Error("recalled from nowhere")
 	}
 }
 
