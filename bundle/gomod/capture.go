@@ -68,6 +68,7 @@ func (g *goCommand) ask(ctx context.Context, mains []mainModule, spaces []worksp
 	if err != nil {
 		return false, err
 	}
+	asked := len(opts.Modules)
 	if opts.ToolSource {
 		for _, t := range tools {
 			opts.Modules = append(slices.Clip(opts.Modules), t.module)
@@ -77,7 +78,7 @@ func (g *goCommand) ask(ctx context.Context, mains []mainModule, spaces []worksp
 	if err != nil {
 		return false, err
 	}
-	c.Extra = s.extra
+	c.Extra = s.extra[:asked]
 	if err := g.collect(ctx, s, c); err != nil {
 		return false, err
 	}
