@@ -50,7 +50,7 @@ func (r *Record) annotations() map[string]string {
 		ocispec.AnnotationTitle:       r.title(),
 		AnnotationModules:             strconv.Itoa(len(r.zips())),
 		AnnotationToolchain:           r.GoVersion,
-		AnnotationTools:               strings.Join(r.toolNames(), ","),
+		AnnotationTools:               strings.Join(r.ToolNames(), ","),
 		AnnotationSumDB:               r.sumDBName(),
 		ocispec.AnnotationDescription: r.description(),
 	}
@@ -89,7 +89,7 @@ func (r *Record) description() string {
 	default:
 		d += " and the toolchains " + strings.Join(versions, ", ")
 	}
-	if n := len(r.toolNames()); n > 0 {
+	if n := len(r.ToolNames()); n > 0 {
 		d += fmt.Sprintf(" and %d tools", n)
 	}
 	return d

@@ -59,8 +59,8 @@ func (r *Record) toolsFor(p gomod.Platform) []RecordTool {
 	return slices.DeleteFunc(slices.Clone(r.Tools), func(t RecordTool) bool { return t.Platform != p.String() })
 }
 
-// toolNames returns the tools by package and version, each once.
-func (r *Record) toolNames() []string {
+// ToolNames returns the tools by package and version, each once.
+func (r *Record) ToolNames() []string {
 	var names []string
 	for _, t := range r.Tools {
 		names = append(names, t.String())

@@ -139,7 +139,7 @@ func TestToolsOfSeveralBundles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := u.Record.toolNames(); !slices.Equal(got, []string{"example.com/cmds/a@v1.10.0"}) || u.Tools != 1 {
+		if got := u.Record.ToolNames(); !slices.Equal(got, []string{"example.com/cmds/a@v1.10.0"}) || u.Tools != 1 {
 			t.Errorf("%d tools: %q", u.Tools, got)
 		}
 		if _, err := OpenSite(t.Context(), bundles, SiteOptions{}); err != nil {

@@ -33,6 +33,7 @@ type lockedBundle struct {
 	Digest     digest.Digest `yaml:"digest"`
 	Go         []string      `yaml:"go,omitempty"`       // versions, GOROOT's first
 	Resolved   []string      `yaml:"resolved,omitempty"` // of "modules", in their order
+	Tools      []string      `yaml:"tools,omitempty"`    // "package@version"
 	Toolchains []string      `yaml:"toolchains,omitempty"`
 	Modules    []string      `yaml:"modules,omitempty"`
 	TreeHeads  []string      `yaml:"treeHeads,omitempty"` // signed notes of the checksum database
@@ -115,6 +116,7 @@ func lockOf(p bundle.Packed) *lockedBundle {
 	if p.Record == nil {
 		return l
 	}
+	l.Tools = p.Record.ToolNames()
 	for _, m := range p.Record.Toolchains {
 		l.Toolchains = append(l.Toolchains, m.String()+" "+m.Sum)
 	}
@@ -134,17 +136,21 @@ func lockOf(p bundle.Packed) *lockedBundle {
 
 // lines are all that is locked of a bundle but its digest and tree heads.
 func (l *lockedBundle) lines() []string {
-	return slices.Concat(l.Toolchains, l.Modules)
+	return slices.Concat(l.Tools, l.Toolchains, l.Modules)
 }
 
 // flags are those of pack that make the locked bundle.
 func (l *lockedBundle) flags(b bundleConfig) []string {
 	flags := slices.DeleteFunc(slices.Clone(b.flags), func(f string) bool {
 		return strings.HasPrefix(f, "--module=") || strings.HasPrefix(f, "--since=") ||
-			strings.HasPrefix(f, "--toolchain=") && f != "--toolchain=none"
+			strings.HasPrefix(f, "--toolchain=") && f != "--toolchain=none" ||
+			strings.HasPrefix(f, "--tool=") || strings.HasPrefix(f, "--tools=") || strings.HasPrefix(f, "--tools-for=")
 	})
 	for _, m := range l.Resolved {
 		flags = append(flags, "--module="+m)
+	}
+	for _, t := range l.Tools {
+		flags = append(flags, "--tool="+t)
 	}
 	for _, v := range l.Go {
 		flags = append(flags, "--toolchain="+v)
