@@ -43,6 +43,7 @@ type externalParameters struct {
 	Scope      string   `json:"scope"`
 	Platforms  []string `json:"platforms"`
 	Toolchains []string `json:"toolchains"`
+	Tools      []string `json:"tools,omitempty"` // "package@version"
 }
 
 // internalParameters are what it came to, beside the dependencies.
@@ -87,7 +88,7 @@ func (p Packed) provenance(version string) ([]byte, error) {
 	var predicate provenance
 	d := &predicate.BuildDefinition
 	d.BuildType = buildType
-	d.ExternalParameters = externalParameters{Modules: p.asked.Modules, Scope: p.Record.Scope, Toolchains: p.asked.Toolchains}
+	d.ExternalParameters = externalParameters{Modules: p.asked.Modules, Scope: p.Record.Scope, Toolchains: p.asked.Toolchains, Tools: p.Record.ToolNames()}
 	if len(p.asked.Toolchains) == 0 {
 		d.ExternalParameters.Toolchains = []string{"auto"}
 	}
