@@ -17,11 +17,10 @@ import (
 
 // A dyingLine takes so many chunks, and then nothing until it is mended.
 type dyingLine struct {
-	harbor  *harbortest.Server
-	chunks  atomic.Int64
-	mended  atomic.Bool
-	blobs   atomic.Int64 // bytes of blobs since
-	patches atomic.Int64
+	harbor *harbortest.Server
+	chunks atomic.Int64
+	mended atomic.Bool
+	blobs  atomic.Int64 // bytes of blobs since
 }
 
 func (d *dyingLine) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -7,7 +7,7 @@ import (
 )
 
 func TestParseConfig(t *testing.T) {
-	cfg, err := parseConfig([]byte(`
+	_, err := parseConfig([]byte(`
 defaults: &all
   scope: all
   platforms: [linux/amd64]
@@ -26,7 +26,7 @@ bundles:
 	if err == nil || !strings.Contains(err.Error(), `unknown key "<<"`) {
 		t.Errorf("a merge key: %v, want that it is not known", err)
 	}
-	if cfg, err = parseConfig([]byte(`
+	cfg, err := parseConfig([]byte(`
 defaults: {scope: all, platforms: &p [linux/amd64]}
 bundles:
   a:
@@ -36,7 +36,8 @@ bundles:
     destinations: ["oci:x", "oci:y:own"]
     tags: [v1, v2]
   b: {scope: build, platforms: *p, destinations: ["oci:z"]}
-`)); err != nil {
+`))
+	if err != nil {
 		t.Fatal(err)
 	}
 	a, b := cfg.bundles[0], cfg.bundles[1]

@@ -17,8 +17,6 @@ import (
 	"github.com/goferry/goferry/bundle"
 )
 
-const lockName = "goferry.lock"
-
 const lockHeader = "# Written by \"goferry lock\"; \"goferry pack --locked\" makes these bundles and no others.\n"
 
 // A lockFile is goferry.lock: what the bundles of goferry.yaml came to.
