@@ -183,7 +183,7 @@ type copier struct {
 	fresh  bool // dst has nothing, so it is not asked for every blob
 
 	lacking []ocispec.Descriptor   // by the source
-	there   map[digest.Digest]bool // of these, at dst
+	there   map[digest.Digest]bool // at dst: of these, or of all that came from volumes
 
 	mountFrom *repository // of the same registry, from which blobs need not be read; nil if there is none
 	noMount   atomic.Bool // the registry does not do that

@@ -58,7 +58,7 @@ func (e *VolumesError) Unwrap() []error {
 // miss adds a blob to those that are missing, with the volumes that have it.
 func (e *VolumesError) miss(s *volumes, desc ocispec.Descriptor) {
 	b := s.blobs[desc.Digest]
-	if b == nil {
+	if b == nil || b.Size != desc.Size { // then volume.json knows nothing of it, or lies
 		b = &volumeBlob{}
 	}
 	if b.Parts == nil {
@@ -90,13 +90,13 @@ func (e *VolumesError) damage(ctx context.Context, s *volumes, desc ocispec.Desc
 	b := s.cut(desc)
 	if b == nil {
 		for _, v := range s.mounted {
-			if _, err := v.layout.blobSize(desc.Digest); err == nil {
+			if _, err := v.layout.blobSize(desc.Digest); !errors.Is(err, ErrNotFound) {
 				add(&e.Damaged, s, v.number, desc, desc.Size)
 			}
 		}
 		return nil
 	}
-	found := len(e.Damaged)
+	found := false
 	for i, p := range b.Parts {
 		f, err := s.openPart(b, i)
 		if err == nil {
@@ -105,9 +105,10 @@ func (e *VolumesError) damage(ctx context.Context, s *volumes, desc ocispec.Desc
 		}
 		if errors.Is(err, ErrDigest) {
 			add(&e.Damaged, s, p.Volume, desc, p.Size)
+			found = true
 		}
 	}
-	if len(e.Damaged) == found { // each part is as volume.json says, and the blob is another
+	if !found { // each part is as volume.json says, and the blob is another
 		add(&e.Damaged, s, b.Parts[0].Volume, desc, desc.Size)
 	}
 	return ctx.Err()

@@ -36,7 +36,7 @@ func copyVolumes(ctx context.Context, src *volumes, root ocispec.Descriptor, g *
 	if err := checkRoom(dst, without(g.Blobs, lacking)); err != nil {
 		return err
 	}
-	l := &loader{copier: &copier{dst: dst, opts: opts}, src: src, found: map[digest.Digest]bool{}}
+	l := &loader{copier: &copier{dst: dst, opts: opts, there: map[digest.Digest]bool{}}, src: src, found: map[digest.Digest]bool{}}
 	l.problems = VolumesError{Digest: root.Digest, Volumes: src.list.Volumes}
 	err := l.load(ctx, g.Blobs)
 	if err == nil && len(l.problems.Missing)+len(l.problems.Damaged) == 0 {
@@ -44,6 +44,9 @@ func copyVolumes(ctx context.Context, src *volumes, root ocispec.Descriptor, g *
 	}
 	if err == nil && len(l.problems.Missing)+len(l.problems.Damaged) > 0 {
 		err = l.problems.sorted()
+	}
+	if err == nil {
+		err = missing(g.Blobs, l.there)
 	}
 	if dst, ok := dst.(*layout); ok && err != nil {
 		dst.keep = true
@@ -95,8 +98,10 @@ func (l *loader) load(ctx context.Context, blobs []ocispec.Descriptor) error {
 }
 
 func (l *loader) loadBlob(ctx context.Context, desc ocispec.Descriptor) error {
-	if ok, err := l.seems(ctx, desc); ok || err != nil {
+	ok, err := l.seems(ctx, desc)
+	if ok || err != nil {
 		l.skipped(desc, err)
+		l.settle(desc, ok)
 		return err
 	}
 	rc, err := l.src.Fetch(ctx, desc)
@@ -109,6 +114,7 @@ func (l *loader) loadBlob(ctx context.Context, desc ocispec.Descriptor) error {
 			return l.loadParts(ctx, dst, desc, b)
 		}
 	}
+	l.settle(desc, err == nil)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -120,6 +126,13 @@ func (l *loader) loadBlob(ctx context.Context, desc ocispec.Descriptor) error {
 		return nil
 	}
 	return err
+}
+
+// settle keeps in mind whether a blob is at dst.
+func (l *loader) settle(desc ocispec.Descriptor, there bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.there[desc.Digest] = there
 }
 
 // seems reports whether a blob is at dst, for a layout by its name and size. It is hashed when all the others are there.
@@ -149,7 +162,11 @@ func (l *loader) prove(ctx context.Context, blobs []ocispec.Descriptor) error {
 		return err
 	}
 	l.found = nil
-	return l.load(ctx, slices.DeleteFunc(before, func(desc ocispec.Descriptor) bool { return there[desc.Digest] }))
+	wrong := slices.DeleteFunc(before, func(desc ocispec.Descriptor) bool { return there[desc.Digest] })
+	for _, desc := range wrong {
+		l.settle(desc, false)
+	}
+	return l.load(ctx, wrong)
 }
 
 // loadParts adds the parts that are there to a blob that is not whole at dst.
@@ -176,6 +193,7 @@ func (l *loader) loadParts(ctx context.Context, dst *layout, desc ocispec.Descri
 		return err
 	case len(absent)+len(wrong) == 0:
 		l.copied(desc)
+		l.there[desc.Digest] = true
 	}
 	for _, i := range absent {
 		add(&l.problems.Missing, l.src, b.Parts[i].Volume, desc, b.Parts[i].Size)

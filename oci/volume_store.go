@@ -108,8 +108,8 @@ func (s *volumes) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCl
 			firstErr = err
 		}
 	}
-	if b := s.cut(desc); b != nil && errors.Is(firstErr, ErrNotFound) {
-		return s.openCut(b)
+	if b := s.cut(desc); b != nil {
+		return s.openCut(b) // a volume that cannot be looked into says nothing of the parts on others
 	}
 	return nil, firstErr
 }

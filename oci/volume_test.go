@@ -342,20 +342,7 @@ func TestVolumesForged(t *testing.T) {
 		"many volumes":     func(l *volumeList) { l.Volumes = 1 << 40 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			var forged []string
-			for i, dir := range volumes {
-				copied := filepath.Join(t.TempDir(), fmt.Sprint(i))
-				if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
-					t.Fatal(err)
-				}
-				l := mustDo(openLayout(dir))
-				list := mustDo(l.readVolume())
-				mustClose(t, l)
-				forge(list)
-				data := mustDo(json.Marshal(list))
-				os.WriteFile(filepath.Join(copied, volumeFile), data, 0o644)
-				forged = append(forged, copied)
-			}
+			forged := forgeVolumes(t, volumes, func(_ string, l *volumeList) { forge(l) })
 			dst := mustCreate(t, filepath.Join(t.TempDir(), "l"))
 			defer dst.Close()
 			err := load(t, dst, forged...)
@@ -365,6 +352,79 @@ func TestVolumesForged(t *testing.T) {
 				t.Errorf("Copy = %v, want ErrDigest or ErrNotFound", err)
 			}
 		})
+	}
+}
+
+// forgeVolumes copies volumes, with what forge makes of their directories and lists.
+func forgeVolumes(t testing.TB, volumes []string, forge func(dir string, l *volumeList)) (forged []string) {
+	t.Helper()
+	for i, dir := range volumes {
+		copied := filepath.Join(t.TempDir(), fmt.Sprint(i))
+		if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		l := mustDo(openLayout(dir))
+		list := mustDo(l.readVolume())
+		mustClose(t, l)
+		forge(copied, list)
+		if err := os.WriteFile(filepath.Join(copied, volumeFile), mustDo(json.Marshal(list)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		forged = append(forged, copied)
+	}
+	return forged
+}
+
+// TestVolumesForgedWithParts holds that nothing is tagged where volume.json and its parts agree on another size of a blob
+// than its manifest.
+func TestVolumesForgedWithParts(t *testing.T) {
+	volumes, _ := spread(t, filepath.Join(t.TempDir(), "out"))
+	forged := forgeVolumes(t, volumes, func(dir string, l *volumeList) {
+		b := cutBlob(l)
+		last := len(b.Parts) - 1
+		b.Size, b.Parts[last].Size = b.Size+1, b.Parts[last].Size+1
+		name := filepath.Join(dir, partPath(b.Digest, last))
+		if _, err := os.Stat(name); err == nil {
+			os.Truncate(name, b.Parts[last].Size)
+		}
+	})
+	checkNotLoaded(t, ErrNotFound, 0, forged...)
+}
+
+// TestVolumesWithoutBlobs holds that nothing is tagged where a volume's directory of blobs cannot be read.
+func TestVolumesWithoutBlobs(t *testing.T) {
+	for name, harm := range map[string]func(blobs string) error{
+		"link out of it": func(blobs string) error { return os.Symlink(t.TempDir(), blobs) },
+		"file":           func(blobs string) error { return os.WriteFile(blobs, nil, 0o644) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			volumes, _ := spread(t, filepath.Join(t.TempDir(), "out"))
+			last := volumes[len(volumes)-1]
+			os.RemoveAll(filepath.Join(last, "blobs"))
+			if err := harm(filepath.Join(last, "blobs")); err != nil {
+				t.Fatal(err)
+			}
+			checkNotLoaded(t, ErrDigest, len(volumes), volumes...)
+		})
+	}
+}
+
+// checkNotLoaded holds that a copy from the volumes names one of them, 0 for none, as what is wrong, and tags nothing.
+func checkNotLoaded(t *testing.T, want error, wrong int, volumes ...string) {
+	t.Helper()
+	ref, opts := startRegistry(t, true, nil)
+	for _, dst := range []Store{mustCreate(t, filepath.Join(t.TempDir(), "l")), mustDo(Create(t.Context(), ref, opts))} {
+		err := load(t, dst, volumes...)
+		var problems *VolumesError
+		if !errors.As(err, &problems) || !errors.Is(err, want) {
+			t.Errorf("Copy = %v, want a VolumesError that is %v", err, want)
+		} else if all := slices.Concat(problems.Missing, problems.Damaged); len(all) != 1 || all[0].Volume != wrong {
+			t.Errorf("Copy = %v, want volume %d named", err, wrong)
+		}
+		if _, err := dst.Resolve(t.Context(), "v2"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("it is tagged: %v", err)
+		}
+		mustClose(t, dst)
 	}
 }
 
