@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -147,10 +148,29 @@ func (m *mentions) keepWaiting(ctx context.Context, wanted func(dependent) bool)
 }
 
 func (m *mentions) add(data []byte) {
-	for _, found := range digestPattern.FindAll(data, -1) {
+	for _, found := range digestPattern.FindAll(unescaped(data), -1) {
 		if d := digest.Digest(found); !m.seen[d] {
 			m.seen[d] = true
 			m.queue = append(m.queue, d)
+		}
+	}
+}
+
+// unescaped returns the strings of a document in which something is written with escapes, as a digest may be. One that
+// cannot be decoded is what it is up to there.
+func unescaped(data []byte) []byte {
+	if !bytes.Contains(data, []byte(`\u`)) {
+		return data
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	plain := slices.Clone(data)
+	for {
+		token, err := dec.Token()
+		if err != nil {
+			return plain
+		}
+		if text, ok := token.(string); ok {
+			plain = append(append(plain, ' '), text...)
 		}
 	}
 }
@@ -172,7 +192,7 @@ func (m *mentions) follow(ctx context.Context) error {
 	return nil
 }
 
-// readJSON returns the blob if it can be a document by its first byte. It is empty if the blob is none, or not there.
+// readJSON returns the blob if it can be a document by how it begins. It is empty if the blob is none, or not there.
 func (l *layout) readJSON(d digest.Digest) ([]byte, error) {
 	f, info, err := l.open(blobPath(d))
 	switch {
@@ -182,14 +202,17 @@ func (l *layout) readJSON(d digest.Digest) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	var first [1]byte
-	if _, err := f.ReadAt(first[:], 0); err == io.EOF || err == nil && first[0] != '{' && first[0] != '[' {
-		return nil, nil
-	} else if err != nil {
-		return nil, fmt.Errorf("blob %s: %w", d, err)
-	}
 	if info.Size() > maxIndex {
 		return nil, nil // no document is that large
+	}
+	var begin [512]byte
+	n, err := f.ReadAt(begin[:], 0)
+	if err != nil && err != io.EOF {
+		return nil, fmt.Errorf("blob %s: %w", d, err)
+	}
+	const space = " \t\r\n" // which may stand before a document, even if there is nothing else in so many bytes
+	if text := bytes.TrimLeft(begin[:n], space); len(text) > 0 && text[0] != '{' && text[0] != '[' {
+		return nil, nil
 	}
 	return io.ReadAll(io.LimitReader(f, maxIndex))
 }

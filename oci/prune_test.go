@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -147,6 +148,34 @@ func TestPruneKeepsForeign(t *testing.T) {
 	ageBlobs(t, dir)
 	if gone := prunedLayout(t, dir); len(gone) > 0 || !slices.Equal(blobNames(t, dir), want) {
 		t.Errorf("%v are gone", gone)
+	}
+}
+
+// TestPruneSpelling holds that what a document names stays however the document is written.
+func TestPruneSpelling(t *testing.T) {
+	for name, spell := range map[string]func([]byte) []byte{
+		"a line before it": func(data []byte) []byte { return append([]byte("\r\n"), data...) },
+		"much space":       func(data []byte) []byte { return append(bytes.Repeat([]byte(" "), 600), data...) },
+		"escapes":          func(data []byte) []byte { return bytes.ReplaceAll(data, []byte("sha256:"), []byte(`sha256\u003a`)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := mustCreate(t, dir)
+			data := spell(mustDo(content.FetchAll(t.Context(), s, pushBundle(t, s, "linux/amd64"))))
+			root := content.NewDescriptorFromBytes(ocispec.MediaTypeImageIndex, data)
+			mustPush(t, s, root, data)
+			mustTag(t, s, root, "v1")
+			mustClose(t, s)
+			ageBlobs(t, dir)
+			if gone := prunedLayout(t, dir); len(gone) != 1 {
+				t.Errorf("%v are gone, want the index before it was written otherwise", gone)
+			}
+			s = mustOpen(t, dir)
+			defer s.Close()
+			if checked, err := Check(t.Context(), s, root, CopyOptions{}); len(checked.Damaged) > 0 || err != nil {
+				t.Errorf("Check = %v, %v", checked.Damaged, err)
+			}
+		})
 	}
 }
 
