@@ -32,7 +32,6 @@ type config struct {
 type bundleConfig struct {
 	name         string
 	flags        []string
-	modules      []string // of them, what may have to be resolved
 	tags         []string
 	destinations []string
 }
@@ -202,8 +201,6 @@ func (b *bundleConfig) set(k configKey, node *yaml.Node) error {
 		b.tags = values
 	case "destinations":
 		b.destinations = values
-	case "modules":
-		b.modules = values
 	}
 	for _, v := range values {
 		if k.flag != "" {

@@ -29,6 +29,7 @@ type lockFile struct {
 // change is seen where it is.
 type lockedBundle struct {
 	Digest     digest.Digest `yaml:"digest"`
+	Asked      []string      `yaml:"asked,omitempty"`    // the flags in whose place the following stands
 	Go         []string      `yaml:"go,omitempty"`       // versions, GOROOT's first
 	Resolved   []string      `yaml:"resolved,omitempty"` // of "modules", in their order
 	Tools      []string      `yaml:"tools,omitempty"`    // "package@version"
@@ -85,6 +86,7 @@ func lockBundle(c *cli.Context, b bundleConfig) (l *lockedBundle, err error) {
 	_, err = runAs(c, "pack", words, func(sub *cli.Context) error {
 		packed, err := measure(sub)
 		l = lockOf(packed)
+		l.Asked = b.asked()
 		return err
 	})
 	return l, err
@@ -139,10 +141,9 @@ func (l *lockedBundle) lines() []string {
 
 // flags are those of pack that make the locked bundle.
 func (l *lockedBundle) flags(b bundleConfig) []string {
+	asked := b.asked()
 	flags := slices.DeleteFunc(slices.Clone(b.flags), func(f string) bool {
-		return strings.HasPrefix(f, "--module=") || strings.HasPrefix(f, "--since=") ||
-			strings.HasPrefix(f, "--toolchain=") && f != "--toolchain=none" ||
-			strings.HasPrefix(f, "--tool=") || strings.HasPrefix(f, "--tools=") || strings.HasPrefix(f, "--tools-for=")
+		return f != "--toolchain=none" && slices.Contains(asked, f)
 	})
 	for _, m := range l.Resolved {
 		flags = append(flags, "--module="+m)
@@ -156,13 +157,24 @@ func (l *lockedBundle) flags(b bundleConfig) []string {
 	return flags
 }
 
+// asked are the flags of pack in whose place those stand that were found out for the lock.
+func (b *bundleConfig) asked() (flags []string) {
+	for _, f := range b.flags {
+		name, _, _ := strings.Cut(strings.TrimPrefix(f, "--"), "=")
+		if slices.Contains([]string{"module", "since", "toolchain", "tool", "tools", "tools-for"}, name) {
+			flags = append(flags, f)
+		}
+	}
+	return flags
+}
+
 // of returns what is locked of a bundle; nil where nothing is to be held.
 func (f *lockFile) of(b bundleConfig) (*lockedBundle, error) {
 	if f == nil {
 		return nil, nil
 	}
 	l, ok := f.Bundles[b.name]
-	if !ok || len(l.Resolved) != len(b.modules) {
+	if !ok || !slices.Equal(l.Asked, b.asked()) {
 		return nil, withHint(usagef("it is not what is locked: goferry.yaml was changed"), "lock it with \"goferry lock %s\"", b.name)
 	}
 	return l, nil
