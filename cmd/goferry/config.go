@@ -232,7 +232,11 @@ func (k configKey) values(node *yaml.Node) (values []string, err error) {
 		values = []string{fmt.Sprint(on)}
 	case "claims":
 		err = eachKey(node, k.name, nil, func(name string, value *yaml.Node) error {
-			values = append(values, name+"="+value.Value)
+			text := resolved(value)
+			if text.Kind != yaml.ScalarNode || text.ShortTag() == "!!null" {
+				return withHint(usagef("line %d: %s: %s has no text", value.Line, k.name, name), "write \"\" for an empty one")
+			}
+			values = append(values, name+"="+text.Value)
 			return nil
 		})
 	}

@@ -32,7 +32,7 @@ bundles:
   a:
     toolchains: [1.26, auto]
     requireSumDB: true
-    claims: {team: build, "n": 1}
+    claims: {team: &t build, "n": 1, again: *t}
     destinations: ["oci:x", "oci:y:own"]
     tags: [v1, v2]
   b: {scope: build, platforms: *p, destinations: ["oci:z"]}
@@ -41,7 +41,7 @@ bundles:
 		t.Fatal(err)
 	}
 	a, b := cfg.bundles[0], cfg.bundles[1]
-	want := []string{"--toolchain=1.26", "--toolchain=auto", "--platform=linux/amd64", "--scope=all", "--require-sumdb=true", "--claim=team=build", "--claim=n=1"}
+	want := []string{"--toolchain=1.26", "--toolchain=auto", "--platform=linux/amd64", "--scope=all", "--require-sumdb=true", "--claim=team=build", "--claim=n=1", "--claim=again=build"}
 	if !slices.Equal(a.flags, want) {
 		t.Errorf("a = %q, want %q", a.flags, want)
 	}
@@ -64,6 +64,8 @@ func TestParseConfigRefuses(t *testing.T) {
 		{"a list of lists", `bundles: {a: {projects: [[x]], destinations: ["oci:x"]}}`, "projects: want a list"},
 		{"an empty name", `bundles: {a: {projects: [""], destinations: ["oci:x"]}}`, "an empty value"},
 		{"a switch that is text", `bundles: {a: {requireSumDB: maybe, destinations: ["oci:x"]}}`, "want a switch"},
+		{"a claim that is a list", `bundles: {a: {claims: {team: [x]}, destinations: ["oci:x"]}}`, "claims: team has no text"},
+		{"a claim without a value", `bundles: {a: {claims: {team: }, destinations: ["oci:x"]}}`, "claims: team has no text"},
 		{"a bad destination", `bundles: {a: {destinations: ["x"]}}`, "neither a host nor a path"},
 		{"a bad tag", `bundles: {a: {destinations: ["oci:x"], tags: ["a b"]}}`, "malformed"},
 		{"an archive under another tag", `bundles: {a: {destinations: ["oci:x:v1", "oci-archive:x.tar:v2"]}}`, "an archive has the first tag"},
