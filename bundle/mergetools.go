@@ -25,7 +25,7 @@ func (m *merged) mergeTools(parts []part) error {
 			if err != nil {
 				return err
 			}
-			name := t.Platform + " " + file
+			name := toolPlace(t.Platform, file)
 			was, ok := m.tools[name]
 			if ok && was.Package != t.Package {
 				return conflict(name, by[name], was.Package, p.name, t.Package)
@@ -73,6 +73,6 @@ func (m *merged) recordTools() error {
 func (m *merged) has(l proofLayer, of *Record) bool {
 	pkg, version, _ := layerTool(l.desc)
 	file, err := toolFile(pkg, l.platform)
-	t := m.tools[l.platform.String()+" "+file]
+	t := m.tools[toolPlace(l.platform.String(), file)]
 	return err == nil && t.of == of && t.Package == pkg && t.Version == version
 }

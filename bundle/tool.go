@@ -90,10 +90,11 @@ func (r *Record) checkTools() error {
 		if err != nil {
 			return err
 		}
-		if files[t.Platform+" "+file] {
+		place := toolPlace(t.Platform, file)
+		if files[place] {
 			return fmt.Errorf("%s has %s twice", t.Platform, file)
 		}
-		files[t.Platform+" "+file] = true
+		files[place] = true
 		if !slices.Contains(t.Modules, t.Module+"@"+t.Version) {
 			return fmt.Errorf("tool %s is not built of %s", t, t.Module)
 		}
@@ -120,6 +121,9 @@ func (t RecordTool) file() (string, error) {
 	return toolFile(t.Package, gomod.Platform{OS: goos, Arch: goarch})
 }
 
+// toolPlace is the same for executables that take each other's place, as names do on some systems that differ in case.
+func toolPlace(platform, file string) string { return platform + " " + strings.ToLower(file) }
+
 // toolFile returns the name of a tool's executable in its layer. It cannot be one of GOROOT's, beside which it is
 // unpacked.
 func toolFile(pkg string, p gomod.Platform) (string, error) {
@@ -128,7 +132,7 @@ func toolFile(pkg string, p gomod.Platform) (string, error) {
 	if err := module.CheckImportPath(pkg); err != nil {
 		return "", err
 	}
-	if name == "go" || name == "gofmt" || len(name) > longest {
+	if strings.EqualFold(name, "go") || strings.EqualFold(name, "gofmt") || len(name) > longest {
 		return "", fmt.Errorf("no tool can be called %s", name)
 	}
 	if p.OS == "windows" {

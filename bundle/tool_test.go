@@ -251,6 +251,18 @@ func TestForgedTools(t *testing.T) {
 		{"in place of the go command", func(t *testing.T, f *forgery) {
 			f.editRecord(t, func(r *Record) { r.Tools[1].Package = "example.com/cmds/go" })
 		}, "no tool can be called go"},
+		{"in its place where case does not count", func(t *testing.T, f *forgery) {
+			f.editRecord(t, func(r *Record) {
+				r.Tools[1].Package = "example.com/cmds/Go"
+				slices.SortFunc(r.Tools, compareTools)
+			})
+		}, "no tool can be called Go"},
+		{"in the place of another where case does not count", func(t *testing.T, f *forgery) {
+			f.editRecord(t, func(r *Record) {
+				r.Tools[1].Package = "example.com/cmds/A"
+				slices.SortFunc(r.Tools, compareTools)
+			})
+		}, "go/bin/a twice"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := withTools(t)

@@ -68,14 +68,16 @@ func (g *goCommand) findTools(ctx context.Context, mains []mainModule, opts Opti
 	return tools, checkToolNames(tools)
 }
 
+// checkToolNames refuses tools whose executables would take each other's place, or that of the go command, on a system
+// where names that differ in case do.
 func checkToolNames(tools []toolPackage) error {
 	names := map[string]string{"go": "the go command", "gofmt": "that of the toolchain"}
 	for _, t := range tools {
 		name := ToolName(t.path)
-		if other, ok := names[name]; ok {
+		if other, ok := names[strings.ToLower(name)]; ok {
 			return fmt.Errorf("tool %s: %w: %s is called %s too", t, ErrTool, other, name)
 		}
-		names[name] = t.String()
+		names[strings.ToLower(name)] = t.String()
 	}
 	return nil
 }

@@ -93,7 +93,7 @@ func TestToolNames(t *testing.T) {
 	if err := checkToolNames(tools("example.com/a", "example.com/b", "example.com/a/v2/c")); err != nil {
 		t.Error(err)
 	}
-	for _, list := range [][]toolPackage{tools("example.com/a", "example.com/b/a"), tools("example.com/gofmt"), tools("example.com/a", "example.com/a/v2")} {
+	for _, list := range [][]toolPackage{tools("example.com/a", "example.com/b/a"), tools("example.com/gofmt"), tools("example.com/Go"), tools("example.com/A", "example.com/a"), tools("example.com/a", "example.com/a/v2")} {
 		if err := checkToolNames(list); !errors.Is(err, ErrTool) {
 			t.Errorf("checkToolNames(%v) = %v", list, err)
 		}
