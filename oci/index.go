@@ -271,11 +271,12 @@ func sortDescriptors(descs []ocispec.Descriptor) []ocispec.Descriptor {
 // someTags is a list for an error text.
 func someTags(tags []string) string {
 	const most = 10
+	tags = slices.DeleteFunc(slices.Clone(tags), IsReferrerTag)
 	if len(tags) == 0 {
 		return "no tags"
 	}
 	if len(tags) > most {
-		tags = append(slices.Clone(tags[:most]), "…")
+		tags = append(tags[:most], "…")
 	}
 	return oneLine(strings.Join(tags, ", "))
 }

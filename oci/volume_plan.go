@@ -36,7 +36,7 @@ func planVolumes(blobs []ocispec.Descriptor, root ocispec.Descriptor, tag string
 	for err == nil {
 		own := common + fileCost(int64(len(data)))
 		if size < own+least {
-			return nil, mark(ErrUsage, fmt.Errorf("a volume of %d bytes is too small: what each needs takes %d, and blobs want %d at once, so %d is the least",
+			return nil, mark(ErrUsage, fmt.Errorf("a volume of %d bytes is too small: what each needs takes %d, and blobs want %d at once, so %dB is the least",
 				size, own, least, own+least))
 		}
 		p := &volumePlanner{room: size - own}

@@ -37,8 +37,9 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 }
 
 // separate returns the flags of cmd, with their values, and the rest of the words. Where help
-// is asked for that is the only flag.
+// is asked for that is the only flag. One of two values would be lost, so a flag with one value is given once.
 func separate(cmd *cli.Command, words []string) (flags, rest []string, err error) {
+	given := make(map[cli.Flag]bool)
 	for i := 0; i < len(words); i++ {
 		word := words[i]
 		switch {
@@ -51,9 +52,15 @@ func separate(cmd *cli.Command, words []string) (flags, rest []string, err error
 			continue
 		}
 		flags = append(flags, word)
-		takesValue, err := checkFlag(cmd, word)
+		flag, takesValue, err := findFlag(cmd, word)
 		if err != nil {
 			return nil, nil, err
+		}
+		if _, many := flag.(*cli.StringSliceFlag); flag != nil && !many {
+			if given[flag] {
+				return nil, nil, usagef("%s: %s is given twice, and has one value", cmd.Name, dashed(flag.Names()[0]))
+			}
+			given[flag] = true
 		}
 		if takesValue {
 			if i++; i == len(words) {
@@ -73,24 +80,24 @@ func unknownRootFlag(app *cli.App, arg string) error {
 	return withHint(err, "a command comes first; list them with \"goferry help\"")
 }
 
-// checkFlag says whether the next word is the value of the flag arg.
-func checkFlag(cmd *cli.Command, arg string) (takesValue bool, err error) {
+// findFlag returns the flag of arg, nil for help, and whether the next word is its value.
+func findFlag(cmd *cli.Command, arg string) (flag cli.Flag, takesValue bool, err error) {
 	name, _, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 	names := []string{"help"}
 	for _, f := range cmd.Flags {
 		for _, n := range f.Names() {
 			if n == name {
 				doc, ok := f.(cli.DocGenerationFlag)
-				return !hasValue && ok && doc.TakesValue(), nil
+				return f, !hasValue && ok && doc.TakesValue(), nil
 			}
 			names = append(names, n)
 		}
 	}
 	err = usagef("%s: unknown flag %q", cmd.Name, dashed(name))
 	if near := nearest(name, names); near != "" {
-		return false, withHint(err, "did you mean %q?", dashed(near))
+		return nil, false, withHint(err, "did you mean %q?", dashed(near))
 	}
-	return false, withHint(err, "list the flags with \"goferry help %s\"", cmd.Name)
+	return nil, false, withHint(err, "list the flags with \"goferry help %s\"", cmd.Name)
 }
 
 func dashed(name string) string {

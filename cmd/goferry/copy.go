@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -38,7 +40,7 @@ func copyCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "since", Usage: "leave out what `RECEIPT|REF|DIR` has; may be repeated"},
 			&cli.StringFlag{Name: "volume-size", Usage: "spread the bundle over volumes of `SIZE`: 4.4GB, 700MiB, cd, dvd, bd"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be sent, and change nothing"},
-			&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Usage: "copy `N` blobs at once (default: 6, and 16 small ones of a registry)"},
+			&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Usage: "copy `N` blobs at once", DefaultText: "6, and 16 small ones of a registry"},
 			formatFlag(), progressFlag(), quietFlag(),
 		}, demandFlags(), registryFlags()),
 		Action: copyBundle,
@@ -102,6 +104,7 @@ func (j *job) copyTrusted(c *cli.Context, believe believer, count *copyCount) (o
 		return ocispec.Descriptor{}, err
 	}
 	defer src.Close()
+	name := target
 	var verified proven
 	if c.Bool("verify") {
 		whole, closeWhole, err := j.overDestination(c, src, target)
@@ -115,16 +118,25 @@ func (j *job) copyTrusted(c *cli.Context, believe believer, count *copyCount) (o
 		}
 		target = verified.digest.String() // the tag may move meanwhile
 	}
-	desc, err := j.copy(c, src, target, count)
+	desc, err := j.copy(c, src, target, name, count)
 	if err == nil {
 		err = believe(j.places[0]).Accept(verified.digest, verified.signatures)
 	}
 	return desc, err
 }
 
-// copy copies target to the job's last place.
-func (j *job) copy(c *cli.Context, src oci.Store, target string, count *copyCount) (ocispec.Descriptor, error) {
+// tellOtherTag warns where what is called name gets the default tag: its signature is not believed under that.
+func (j *job) tellOtherTag(c *cli.Context, name string) {
+	dst := j.places[len(j.places)-1]
+	if dst.Tag == "" && name != defaultTag && name != "" && !strings.Contains(name, ":") && !c.Bool("quiet") {
+		tell(j.show, "warning", fmt.Sprintf("%s is copied as %q: a signature holds for the tag that was signed; to keep that, write %s:%s", name, defaultTag, dst.text, name))
+	}
+}
+
+// copy copies target, which is called name, to the job's last place.
+func (j *job) copy(c *cli.Context, src oci.Store, target, name string, count *copyCount) (ocispec.Descriptor, error) {
 	j.announce(c.Context, src, target)
+	j.tellOtherTag(c, name)
 	if c.IsSet("volume-size") {
 		return j.copyToVolumes(c, src, target, count.options(c.Int("jobs"), j.show))
 	}

@@ -52,7 +52,7 @@ func hint(err error) string {
 	case oci.NoSpace(err):
 		return "make room and run the same command again"
 	case errors.Is(err, bundle.ErrIncomplete):
-		return "copy the bundle once more: only the blobs that are missing are sent"
+		return "\"goferry verify\" names all that is missing or damaged, and \"goferry repair --from REF\" fetches just that"
 	case errors.Is(err, gomod.ErrAuth):
 		return "the go command found no access: see GOAUTH, GOPRIVATE and ~/.netrc in \"go help goauth\""
 	case errors.As(err, &noModule), errors.Is(err, gomod.ErrNetwork), strings.Contains(err.Error(), "404 Not Found"):

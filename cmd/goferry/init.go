@@ -23,7 +23,7 @@ func initCommand() *cli.Command {
 		Description: "goferry init && goferry pack\n" +
 			"goferry init --schema > goferry.schema.json\n\n" +
 			"The directory where you are and those below are searched for go.work and go.mod files, but for\n" +
-			"vendor, testdata and hidden directories, and goferry.yaml is written with one bundle of them all.",
+			"vendor, testdata and hidden directories and module caches, and goferry.yaml is written with one bundle of them all.",
 		Flags: slices.Concat(configFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: "schema", Usage: "print the JSON schema of goferry.yaml, for editors, and do nothing else"},
 		}),
@@ -44,7 +44,7 @@ func initConfig(c *cli.Context) error {
 		return err
 	}
 	if len(projects) == 0 {
-		return withHint(usagef("there is no go.mod or go.work file here or below"), "go to where your projects are, or write %s by hand: \"goferry help pack\" has its words", name)
+		return withHint(usagef("there is no go.mod or go.work file here or below"), "go to where your projects are, or write %s by hand: \"goferry init --schema\" prints its words", name)
 	}
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
@@ -54,7 +54,11 @@ func initConfig(c *cli.Context) error {
 		return err
 	}
 	_, err = f.Write(newConfig(bundleName(filepath.Dir(name), projects[0]), projects))
-	return errors.Join(err, f.Close())
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	tell(c.App.ErrWriter, "", fmt.Sprintf("wrote %s, with %s", name, count(len(projects), "project")))
+	return nil
 }
 
 // findProjects returns the directories below dir with a go.work or go.mod file, relative to it, without the modules
@@ -65,11 +69,11 @@ func findProjects(dir string) (projects []string, err error) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && name != dir && (d.Name() == "vendor" || d.Name() == "testdata" || strings.ContainsAny(d.Name()[:1], "._")) {
-			return fs.SkipDir
-		}
 		if !d.IsDir() {
 			return nil
+		}
+		if name != dir && hasNoProjects(name) {
+			return fs.SkipDir
 		}
 		rel, err := filepath.Rel(dir, name)
 		if err != nil {
@@ -87,6 +91,16 @@ func findProjects(dir string) (projects []string, err error) {
 		return nil
 	})
 	return projects, err
+}
+
+// hasNoProjects says whether a directory is passed over: as the go command does it, and a module cache.
+func hasNoProjects(dir string) bool {
+	base := filepath.Base(dir)
+	if base == "vendor" || base == "testdata" || strings.ContainsAny(base[:1], "._") {
+		return true
+	}
+	info, err := os.Stat(filepath.Join(dir, "cache", "download"))
+	return err == nil && info.IsDir()
 }
 
 // workMembers returns the directories that a go.work file uses; none, if it cannot be read, which pack says.

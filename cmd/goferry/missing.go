@@ -12,7 +12,7 @@ import (
 	"github.com/goferry/goferry/oci"
 )
 
-const deltaHint = "a delta goes where what it builds on is: copy that there first, or copy the whole bundle"
+const deltaHint = "if it is a delta, copy first what it builds on; else \"goferry verify\" names all that is damaged, and \"goferry repair\" mends it"
 
 // nameMissing names the modules whose blobs are neither at the job's first place nor at its last.
 func (j *job) nameMissing(err error) error {

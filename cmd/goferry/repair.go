@@ -152,8 +152,12 @@ func printRepaired(c *cli.Context, what string, r *bundle.Repaired, whole bool) 
 	if !whole {
 		return nil
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s: %d %s, %s: all as their digests say\n",
-		what, r.Blobs, size(r.Bytes), len(r.Mended), done, size(r.Fetched))
+	end := ": all as their digests say"
+	if c.Bool("dry-run") && len(r.Mended) > 0 {
+		end = ", with the same command and no --dry-run"
+	}
+	_, err := fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s: %d %s, %s%s\n",
+		what, r.Blobs, size(r.Bytes), len(r.Mended), done, size(r.Fetched), end)
 	if err == nil && r.Left > 0 {
 		_, err = fmt.Fprintf(c.App.Writer, "%s are left out, as of a delta\n", count(r.Left, "blob"))
 	}
