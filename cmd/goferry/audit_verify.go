@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -69,6 +70,11 @@ func audit(c *cli.Context) error {
 		return err
 	}
 	name := c.Args().Get(1)
+	if info, err := os.Stat(name); err != nil {
+		return err
+	} else if !info.Mode().IsRegular() { // to open a pipe waits for somebody who writes into it
+		return fmt.Errorf("%w: %s is not a regular file", errAuditLog, name)
+	}
 	f, err := lockedfile.Open(name)
 	if err != nil {
 		return err
