@@ -18,14 +18,12 @@ func TestEngines(t *testing.T) {
 			for _, dockerfile := range []string{"from.Dockerfile", "copy.Dockerfile"} {
 				t.Run(dockerfile, func(t *testing.T) { build(t, copyTree(t, "testdata/container"), dockerfile, bundle) })
 			}
-			for _, style := range e.styles {
-				t.Run("printed "+style, func(t *testing.T) {
-					dir := copyTree(t, "testdata/container")
-					printed := goferry(t, "dockerfile", "--plain-http", "--style", style, "--base", "scratch", bundle)
-					write(t, filepath.Join(dir, "Dockerfile"), printed)
-					build(t, dir, "Dockerfile", pinned.FindString(printed))
-				})
-			}
+			t.Run("printed", func(t *testing.T) {
+				dir := copyTree(t, "testdata/container")
+				printed := goferry(t, "dockerfile", "--plain-http", "--style", e.style, "--base", "bundle", bundle) // with a /tmp
+				write(t, filepath.Join(dir, "Dockerfile"), printed)
+				build(t, dir, "Dockerfile", pinned.FindString(printed))
+			})
 		})
 	}
 }
