@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
@@ -225,6 +226,49 @@ func TestVolumesAgain(t *testing.T) {
 	}
 	if _, _, err := CopyToVolumes(t.Context(), src, "v1", filepath.Join(t.TempDir(), "small"), "v1", 1<<20, CopyOptions{}); !errors.Is(err, ErrUsage) {
 		t.Errorf("CopyToVolumes to small volumes = %v, want ErrUsage", err)
+	}
+}
+
+// TestVolumesThroughLinks holds that links in the directory of volumes lead to nothing that is written.
+func TestVolumesThroughLinks(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	from, _ := spreadBundle(t)
+	src := mustOpen(t, from)
+	defer src.Close()
+	write := func() error {
+		_, _, err := CopyToVolumes(t.Context(), src, "large", dir, "v1", volumeSize, CopyOptions{})
+		return err
+	}
+	if err := os.Symlink(filepath.Join(elsewhere, "file"), filepath.Join(dir, spreadFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(); err != nil {
+		t.Error(err)
+	}
+	// As if the last run had not come to its end.
+	w := &volumeWriter{dir: dir}
+	l := mustDo(openLayout(VolumeDirs(dir)[0]))
+	list := mustDo(l.readVolume())
+	mustClose(t, l)
+	for i := range cutBlob(list).Parts {
+		cutBlob(list).Parts[i].Digest = unknownDigest
+	}
+	list.Volume = 0
+	if err := w.writeSpread([]byte(digest.FromBytes(mustDo(list.bytes())) + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	first := VolumeDirs(dir)[0]
+	os.RemoveAll(first)
+	os.Symlink(elsewhere, first)
+	if err := write(); !errors.Is(err, ErrNotLayout) {
+		t.Errorf("CopyToVolumes through a link = %v, want ErrNotLayout", err)
+	}
+	os.Remove(first)
+	if err := write(); err != nil {
+		t.Error(err)
+	}
+	if found := mustDo(os.ReadDir(elsewhere)); len(found) > 0 {
+		t.Errorf("%s was written elsewhere", found[0].Name())
 	}
 }
 

@@ -87,9 +87,14 @@ func (w *volumeWriter) claim() error {
 		return err
 	}
 	spread := []byte(digest.FromBytes(data) + "\n")
-	begun, _ := os.ReadFile(filepath.Join(w.dir, spreadFile))
-	if len(names) > 0 && !bytes.Equal(begun, spread) && !w.isDone(names) {
+	begun := bytes.Equal(w.readSpread(len(spread)), spread)
+	if len(names) > 0 && !begun && !w.isDone(names) {
 		return mark(ErrNotLayout, fmt.Errorf("there are other volumes (%s): remove them, or name another directory", names[0]))
+	}
+	for _, name := range names {
+		if info, err := os.Lstat(filepath.Join(w.dir, name)); err != nil || !info.IsDir() {
+			return mark(ErrNotLayout, fmt.Errorf("%s is a link, or no directory: remove it", name))
+		}
 	}
 	if len(names) == 0 {
 		if err := space.Check(w.dir, w.need()); err != nil {
@@ -99,7 +104,35 @@ func (w *volumeWriter) claim() error {
 	if err := os.MkdirAll(w.dir, 0o755); err != nil {
 		return local(err)
 	}
-	return local(os.WriteFile(filepath.Join(w.dir, spreadFile), spread, 0o644))
+	if begun {
+		return nil
+	}
+	return local(w.writeSpread(spread))
+}
+
+// readSpread reads spreadFile, if it is a file of that size: somebody else may have written the medium.
+func (w *volumeWriter) readSpread(size int) []byte {
+	name := filepath.Join(w.dir, spreadFile)
+	info, err := os.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() || info.Size() != int64(size) {
+		return nil
+	}
+	data, _ := os.ReadFile(name)
+	return data
+}
+
+// writeSpread makes spreadFile anew, and follows no link in its place.
+func (w *volumeWriter) writeSpread(data []byte) error {
+	name := filepath.Join(w.dir, spreadFile)
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
 }
 
 // need is what all volumes take.
