@@ -138,6 +138,12 @@ func (c *chunks) goOn(ctx context.Context, cause error) error {
 	before := c.offset
 	goesOn := c.ask(ctx)
 	c.taken = c.taken || goesOn && c.offset > 0
+	if goesOn && c.offset < before { // it has forgotten what it took
+		if c.restarts++; c.restarts > maxRestarts {
+			return cause
+		}
+		c.size = max(c.size/2, leastChunk)
+	}
 	if goesOn && (c.taken || !refused) {
 		if c.offset-before >= worthwhile {
 			c.poor = 0

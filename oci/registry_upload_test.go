@@ -95,6 +95,37 @@ func TestUploadWithoutMemory(t *testing.T) {
 	}
 }
 
+// TestUploadForgottenBetweenChunks holds that an upload is given up, too, of which the registry takes chunk after chunk
+// and says each time that it has nothing.
+func TestUploadForgottenBetweenChunks(t *testing.T) {
+	data, desc := randomBlob(40 << 20)
+	var patches atomic.Int64
+	err := pushBytes(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "/v2/team/app/blobs/uploads/1")
+		switch {
+		case r.Method == http.MethodPatch:
+			io.Copy(io.Discard, r.Body)
+			if n := patches.Add(1); n > 100 {
+				refuse(w, http.StatusForbidden, "DENIED", "enough")
+			} else if n%2 == 0 {
+				refuse(w, http.StatusRequestedRangeNotSatisfiable, "RANGE_INVALID", "out of order")
+			} else {
+				w.WriteHeader(http.StatusAccepted)
+			}
+		case r.Method == http.MethodPost:
+			w.WriteHeader(http.StatusAccepted)
+		case r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/uploads/"):
+			w.Header().Set("Range", "0-0")
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			refuse(w, http.StatusNotFound, "BLOB_UNKNOWN", "not there")
+		}
+	}), desc, data)
+	if n := patches.Load(); err == nil || n > 4*(maxRestarts+1) {
+		t.Errorf("Push = %v after %d chunks", err, n)
+	}
+}
+
 // TestUploadWithoutChunks holds that a registry which takes no chunks gets the blob as a whole once more.
 func TestUploadWithoutChunks(t *testing.T) {
 	for _, size := range []int{chunkSize + 1, largeBlob + 1} {
