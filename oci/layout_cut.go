@@ -66,7 +66,7 @@ func (l *layout) openCut(ctx context.Context, desc ocispec.Descriptor) (*blobWri
 	if name != "" {
 		w.file, err = l.root.OpenFile(name, os.O_RDWR|openFlags, 0)
 	}
-	if name == "" || err != nil {
+	if w.adopted = name != "" && err == nil; !w.adopted {
 		w.file, w.name, err = st.createNamed(st.cutName(desc.Digest))
 	}
 	if err == nil {
@@ -75,23 +75,22 @@ func (l *layout) openCut(ctx context.Context, desc ocispec.Descriptor) (*blobWri
 	return w, err
 }
 
-// pushPart writes a part if it is there. Else it is not found, unless an earlier run has written it.
+// pushPart writes a part if it is there, unless an earlier run has written it. Else it is not found.
 func (w *blobWriter) pushPart(p cutPart) error {
 	desc := ocispec.Descriptor{Digest: p.digest, Size: p.size}
+	if w.adopted { // a damaged part must not take the place of a good one
+		_, err := copyVerified(io.Discard, newVerifier(w.cancelled, io.NewSectionReader(w.file, p.offset, p.size), desc))
+		if !errors.Is(err, ErrDigest) {
+			return err
+		}
+	}
 	rc, err := p.open()
-	if err == nil {
-		defer rc.Close()
-		_, err = copyVerified(io.NewOffsetWriter(w.file, p.offset), newVerifier(w.cancelled, rc, desc))
+	if err != nil {
 		return err
 	}
-	if !errors.Is(err, ErrNotFound) {
-		return err
-	}
-	_, written := copyVerified(io.Discard, newVerifier(w.cancelled, io.NewSectionReader(w.file, p.offset, p.size), desc))
-	if errors.Is(written, ErrDigest) {
-		return err
-	}
-	return written
+	defer rc.Close()
+	_, err = copyVerified(io.NewOffsetWriter(w.file, p.offset), newVerifier(w.cancelled, rc, desc))
+	return err
 }
 
 // leaveCut keeps the file for the parts to come.

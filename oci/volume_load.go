@@ -105,13 +105,13 @@ func (l *loader) loadBlob(ctx context.Context, desc ocispec.Descriptor) error {
 		return err
 	}
 	rc, err := l.src.Fetch(ctx, desc)
-	switch b := l.src.cut(desc); {
-	case err == nil:
+	if err == nil {
 		rc.Close()
 		err = l.copyBlob(ctx, Blob{desc, func(ctx context.Context) (io.ReadCloser, error) { return l.src.Fetch(ctx, desc) }})
-	case b != nil && errors.Is(err, ErrNotFound):
+	}
+	if b := l.src.cut(desc); b != nil && (errors.Is(err, ErrNotFound) || errors.Is(err, ErrDigest)) {
 		if dst, ok := l.dst.(*layout); ok {
-			return l.loadParts(ctx, dst, desc, b)
+			return l.loadParts(ctx, dst, desc, b) // which keeps what is right of it
 		}
 	}
 	l.settle(desc, err == nil)

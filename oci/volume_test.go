@@ -355,13 +355,46 @@ func TestVolumesWithDamagedPart(t *testing.T) {
 		}
 		mustClose(t, dst)
 	}
+	kept := mustCreate(t, filepath.Join(t.TempDir(), "l"))
+	defer kept.Close()
+	if err := load(t, kept, volumes...); !errors.Is(err, ErrDigest) {
+		t.Errorf("Copy = %v, want ErrDigest", err)
+	}
 	flip(t, parts[0])
+	if err := load(t, kept, cut[1]); err != nil {
+		t.Errorf("the rest has not arrived: %v", err)
+	}
+	checkLoaded(t, kept, root, "v2")
 	dst := mustCreate(t, filepath.Join(t.TempDir(), "l"))
 	defer dst.Close()
 	if err := load(t, dst, volumes...); err != nil {
 		t.Error(err)
 	}
 	checkLoaded(t, dst, root, "v2")
+}
+
+// TestVolumesKeepParts holds that a part which has arrived is not lost when its volume comes once more, damaged.
+func TestVolumesKeepParts(t *testing.T) {
+	volumes, root := spread(t, filepath.Join(t.TempDir(), "out"))
+	cut := volumesOfCut(t, volumes)
+	dir := filepath.Join(t.TempDir(), "l")
+	flipPart := func() { flip(t, mustDo(filepath.Glob(filepath.Join(cut[1], partDir, "*")))[0]) }
+	for i, dirs := range [][]string{cut[1:2], cut[:2], volumes} {
+		dst := mustCreate(t, dir)
+		err := load(t, dst, dirs...)
+		switch {
+		case i < 2 && (!errors.Is(err, ErrNotFound) || errors.Is(err, ErrDigest)):
+			t.Errorf("Copy = %v, want only what is missing", err)
+		case i == 2 && err != nil:
+			t.Error(err)
+		case i == 2:
+			checkLoaded(t, dst, root, "v2")
+		}
+		mustClose(t, dst)
+		if i == 0 {
+			flipPart()
+		}
+	}
 }
 
 // TestVolumesForged holds that a volume.json which lies costs a copy, and no more.
