@@ -135,8 +135,8 @@ func (l *Listing) addGraph(ctx context.Context, v *Verified) error {
 func (l *Listing) addLayer(p Platform, layer ocispec.Descriptor) {
 	m, ok := layerModule(layer)
 	switch {
-	case layer.Annotations[annotationTool] != "":
-		pkg, version, _ := strings.Cut(layer.Annotations[annotationTool], "@")
+	case layer.Annotations[AnnotationTool] != "":
+		pkg, version, _ := strings.Cut(layer.Annotations[AnnotationTool], "@")
 		l.tools.add(pkg+" "+p.String(), version, layer.Digest.String())
 	case ok && m.Path == toolchainPath:
 		if version, _, _, err := toolchain.ParseVersion(m.Version); err == nil {
@@ -146,5 +146,3 @@ func (l *Listing) addLayer(p Platform, layer ocispec.Descriptor) {
 		l.modules.add(m.Path, m.Version, layer.Annotations[AnnotationSum])
 	}
 }
-
-const annotationTool = "dev.goferry.tool" // "package@version"
