@@ -59,11 +59,7 @@ func (r *Record) graphNames() (map[string]bool, error) {
 	for _, list := range [][]RecordModule{r.Modules, r.Toolchains} {
 		for _, m := range list {
 			v := module.Version{Path: m.Path, Version: m.Version}
-			path, err := module.EscapePath(m.Path)
-			if err != nil {
-				return nil, err
-			}
-			version, err := module.EscapeVersion(m.Version)
+			path, version, err := escaped(v)
 			if err != nil {
 				return nil, err
 			}
@@ -87,11 +83,7 @@ func (r *Record) graphNames() (map[string]bool, error) {
 		}
 	}
 	for _, m := range r.ToolModules {
-		path, err := module.EscapePath(m.Path)
-		if err != nil {
-			return nil, err
-		}
-		version, err := module.EscapeVersion(m.Version)
+		path, version, err := escaped(module.Version{Path: m.Path, Version: m.Version})
 		if err != nil {
 			return nil, err
 		}

@@ -15,15 +15,20 @@ var epoch = time.Unix(0, 0)
 
 // moduleFile returns the name below the root of a module's file with the given extension.
 func moduleFile(m module.Version, ext string) (string, error) {
-	p, err := module.EscapePath(m.Path)
+	path, version, err := escaped(m)
 	if err != nil {
 		return "", err
 	}
-	v, err := module.EscapeVersion(m.Version)
-	if err != nil {
-		return "", err
+	return downloadDir + path + "/@v/" + version + ext, nil
+}
+
+// escaped returns path and version of a module in the form they have in file names.
+func escaped(m module.Version) (path, version string, err error) {
+	if path, err = module.EscapePath(m.Path); err != nil {
+		return "", "", err
 	}
-	return downloadDir + p + "/@v/" + v + ext, nil
+	version, err = module.EscapeVersion(m.Version)
+	return path, version, err
 }
 
 func writeTarFile(tw *tar.Writer, name string, data []byte) error {
