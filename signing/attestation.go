@@ -34,7 +34,7 @@ type Attestation struct{ body, sig []byte }
 
 // ParseAttestation reads a sigstore bundle as [ParseBundle] does.
 func ParseAttestation(data []byte) (*Attestation, error) {
-	body, sig, err := readBundle(data, MaxAttestation)
+	body, sig, _, err := readBundle(data, MaxAttestation)
 	if err != nil {
 		return nil, err
 	}

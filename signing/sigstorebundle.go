@@ -91,7 +91,7 @@ func (s *Signer) signStatement(st Statement, predicateType string, predicate jso
 // ParseBundle reads a sigstore bundle that a key signed. Entries of transparency logs and timestamps may be in it and
 // are not looked at; a certificate in place of the key may not.
 func ParseBundle(data []byte) (*Signature, error) {
-	body, sig, err := readBundle(data, maxBundle)
+	body, sig, key, err := readBundle(data, maxBundle)
 	if err != nil {
 		return nil, err
 	}
@@ -105,23 +105,23 @@ func ParseBundle(data []byte) (*Signature, error) {
 		}
 		return st.Statement, nil
 	}
-	return &Signature{dsse.PAE(inTotoType, body), sig, read, keyHint(data)}, nil
+	return &Signature{dsse.PAE(inTotoType, body), sig, read, keyHint(key)}, nil
 }
 
-// keyHint returns the hint of a bundle that was read; "" where it is none to be shown.
-func keyHint(data []byte) string {
+// keyHint returns what a bundle says of its key; "" where it is none to be shown.
+func keyHint(data json.RawMessage) string {
 	const longest = 100
-	var b sigstoreBundle
-	if json.Unmarshal(data, &b) != nil || len(b.Material.PublicKey.Hint) > longest {
+	var key publicKey
+	if json.Unmarshal(data, &key) != nil || len(key.Hint) > longest {
 		return ""
 	}
-	return b.Material.PublicKey.Hint
+	return key.Hint
 }
 
-// readBundle returns the statement in a sigstore bundle, and its signature.
-func readBundle(data []byte, most int) (body, sig []byte, err error) {
+// readBundle returns the statement in a sigstore bundle, its signature, and what it says of the key.
+func readBundle(data []byte, most int) (body, sig []byte, key json.RawMessage, err error) {
 	if len(data) > most {
-		return nil, nil, fmt.Errorf("%w: a sigstore bundle of %d bytes, at most %d are read", ErrMalformed, len(data), most)
+		return nil, nil, nil, fmt.Errorf("%w: a sigstore bundle of %d bytes, at most %d are read", ErrMalformed, len(data), most)
 	}
 	var mediaType string
 	var material, env, ignored json.RawMessage
@@ -130,15 +130,15 @@ func readBundle(data []byte, most int) (body, sig []byte, err error) {
 		err = fmt.Errorf("media type %q", mediaType)
 	}
 	if err == nil {
-		err = record(material, map[string]any{"publicKey": &ignored, "tlogEntries": &ignored, "timestampVerificationData": &ignored})
+		err = record(material, map[string]any{"publicKey": &key, "tlogEntries": &ignored, "timestampVerificationData": &ignored})
 	}
 	if err == nil {
 		body, sig, err = readEnvelope(env)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: sigstore bundle: %w", ErrMalformed, err)
+		return nil, nil, nil, fmt.Errorf("%w: sigstore bundle: %w", ErrMalformed, err)
 	}
-	return body, sig, nil
+	return body, sig, key, nil
 }
 
 func readEnvelope(data json.RawMessage) (body, sig []byte, err error) {
