@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -214,14 +213,5 @@ func (f *lockFile) write(name string) error {
 	if err := enc.Encode(f); err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(".", "."+name+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(b.Bytes())
-	if err := errors.Join(err, temp.Chmod(0o644), temp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), name)
+	return replaceFile(name, b.Bytes())
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -83,18 +81,7 @@ func writePredicates(c *cli.Context, attestations []bundle.Attestation) error {
 	}
 	slices.SortFunc(lines, bytes.Compare)
 	lines = slices.CompactFunc(lines, bytes.Equal)
-	f, err := os.CreateTemp(filepath.Dir(name), ".goferry-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(bytes.Join(lines, []byte("\n")), '\n'))
-	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	if err := os.Rename(f.Name(), name); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return replaceFile(name, append(bytes.Join(lines, []byte("\n")), '\n'))
 }
 
 // attestedBy says which keys attested what. Each is named once, though it may have attested in two forms.
