@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -57,18 +56,7 @@ func (l *layout) pushCut(ctx context.Context, desc ocispec.Descriptor, parts []c
 
 // openCut opens the file that has parts of a blob, or a new one.
 func (l *layout) openCut(ctx context.Context, desc ocispec.Descriptor) (*blobWriter, error) {
-	l.mu.Lock()
-	name, st := l.cuts[desc.Digest], l.staging
-	delete(l.cuts, desc.Digest)
-	l.mu.Unlock()
-	w := &blobWriter{layout: l, cancelled: ctx.Err, name: name}
-	var err error
-	if name != "" {
-		w.file, err = l.root.OpenFile(name, os.O_RDWR|openFlags, 0)
-	}
-	if w.adopted = name != "" && err == nil; !w.adopted {
-		w.file, w.name, err = st.createNamed(st.cutName(desc.Digest))
-	}
+	w, err := l.openLeft(ctx, l.cuts, desc.Digest, (*staging).cutName)
 	if err == nil {
 		err = w.file.Truncate(desc.Size)
 	}

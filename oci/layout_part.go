@@ -101,17 +101,22 @@ func (l *layout) pushParts(ctx context.Context, desc ocispec.Descriptor, r io.Re
 
 // openPart opens the part that there is of a blob, or an empty one.
 func (l *layout) openPart(ctx context.Context, desc ocispec.Descriptor) (*blobWriter, error) {
+	return l.openLeft(ctx, l.parts, desc.Digest, (*staging).partName)
+}
+
+// openLeft takes the file of a blob out of those that are left of an earlier attempt, or makes one with that name.
+func (l *layout) openLeft(ctx context.Context, left map[digest.Digest]string, d digest.Digest, fresh func(*staging, digest.Digest) string) (*blobWriter, error) {
 	l.mu.Lock()
-	name, st := l.parts[desc.Digest], l.staging
-	delete(l.parts, desc.Digest)
+	name, st := left[d], l.staging
+	delete(left, d)
 	l.mu.Unlock()
 	w := &blobWriter{layout: l, cancelled: ctx.Err, name: name}
 	var err error
 	if name != "" {
 		w.file, err = l.root.OpenFile(name, os.O_RDWR|openFlags, 0)
 	}
-	if name == "" || err != nil {
-		w.file, w.name, err = st.createNamed(st.partName(desc.Digest))
+	if w.adopted = name != "" && err == nil; !w.adopted {
+		w.file, w.name, err = st.createNamed(fresh(st, d))
 	}
 	return w, err
 }

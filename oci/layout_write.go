@@ -104,7 +104,7 @@ type blobWriter struct {
 	name      string
 	hash      hash.Hash
 	size      int64
-	adopted   bool // the file, of an earlier attempt, with parts of a cut blob
+	adopted   bool // the file, of an earlier attempt, with parts of the blob
 	closed    bool
 }
 
