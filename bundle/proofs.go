@@ -105,3 +105,10 @@ func (p *proofs) save() {
 		p.fresh.Reset()
 	}
 }
+
+// saveProofs is save for all of the bundles.
+func saveProofs(bundles []SiteBundle) {
+	for _, b := range bundles {
+		b.proofs.save()
+	}
+}

@@ -67,11 +67,7 @@ func (s *Site) unproven(previous *Site) []siteLayer {
 func (s *Site) prove(ctx context.Context, previous *Site, report func(Event)) error {
 	layers := s.unproven(previous)
 	report(total("verify", layers))
-	defer func() {
-		for _, b := range s.bundles {
-			b.proofs.save()
-		}
-	}()
+	defer saveProofs(s.bundles)
 	var mu sync.Mutex
 	var problems []error
 	err := parallel(ctx, runtime.GOMAXPROCS(0), layers, func(ctx context.Context, l siteLayer) error {

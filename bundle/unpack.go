@@ -223,11 +223,7 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 func (u *unpacker) write(ctx context.Context, g *generation, w *layerWriter, m *merged) error {
 	todo := slices.SortedFunc(maps.Values(u.layers), siteLayer.larger)
 	u.bundles[0].report(total("unpack", todo))
-	defer func() {
-		for _, b := range u.bundles {
-			b.proofs.save()
-		}
-	}()
+	defer saveProofs(u.bundles)
 	database := siteLayer{} // first, as it takes long
 	todo = slices.Insert(todo, 0, database)
 	return parallel(ctx, runtime.GOMAXPROCS(0), todo, func(ctx context.Context, l siteLayer) error {
