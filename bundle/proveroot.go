@@ -63,16 +63,12 @@ func (p *layerProof) module() error {
 	if err != nil {
 		return err
 	}
-	f, err := p.open(p.base + ".zip")
+	f, size, err := p.openZip()
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	stat, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	head, tail, err := moduleTar(p.m, info, mod, stat.Size())
+	head, tail, err := moduleTar(p.m, info, mod, size)
 	if err != nil {
 		return err
 	}
@@ -124,18 +120,28 @@ func (p *layerProof) open(name string) (*os.File, error) {
 	return p.root.Open(name)
 }
 
+// openZip opens the zip, and returns how large it is.
+func (p *layerProof) openZip() (*os.File, int64, error) {
+	f, err := p.open(p.base + ".zip")
+	if err != nil {
+		return nil, 0, err
+	}
+	stat, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, stat.Size(), nil
+}
+
 // extracted compares what lies unpacked with the zip, which has been proven.
 func (p *layerProof) extracted(ctx context.Context) error {
-	f, err := p.open(p.base + ".zip")
+	f, size, err := p.openZip()
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	stat, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	z, err := zip.NewReader(f, stat.Size())
+	z, err := zip.NewReader(f, size)
 	if err != nil {
 		return err
 	}
