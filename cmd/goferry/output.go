@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/goferry/goferry/oci/space"
 )
 
 func formatFlag() cli.Flag {
@@ -32,17 +34,7 @@ func printJSON(c *cli.Context, v any) error {
 }
 
 // size returns n bytes in the unit a person would say it in.
-func size(n int64) string {
-	const units = "kMGTPE"
-	if n < 1000 {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, unit := float64(n)/1000, 0
-	for value >= 999.95 && unit < len(units)-1 {
-		value, unit = value/1000, unit+1
-	}
-	return fmt.Sprintf("%.1f %cB", value, units[unit])
-}
+func size(n int64) string { return space.Text(n) }
 
 // replaceFile writes a file wholly or not at all.
 func replaceFile(name string, data []byte) error {

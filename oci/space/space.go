@@ -102,15 +102,23 @@ func (e *Error) Error() string {
 
 // exact is a number of bytes for people and to the byte.
 func exact(n int64) string {
-	const units = "kMGTPE"
 	if n < 1000 {
 		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%s (%d bytes)", Text(n), n)
+}
+
+// Text is n bytes in the unit a person would say it in.
+func Text(n int64) string {
+	const units = "kMGTPE"
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
 	}
 	value, unit := float64(n)/1000, 0
 	for value >= 999.95 && unit < len(units)-1 {
 		value, unit = value/1000, unit+1
 	}
-	return fmt.Sprintf("%.1f %cB (%d bytes)", value, units[unit], n)
+	return fmt.Sprintf("%.1f %cB", value, units[unit])
 }
 
 // Full reports whether err came for want of space: it is an [Error], or what the system says of a full disk
