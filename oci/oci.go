@@ -83,8 +83,8 @@
 // fall-back from one to the other; ten redirects at most and none out of TLS; credentials for the host they are meant
 // for; no other private host for tokens and blobs than those that are named; requests repeated after what may pass
 // (429, 5xx, a lost connection), also in the middle of an upload if its source can be read again. A blob that breaks
-// off on its way here goes on where it was cut, as long as one of six requests in a row brings a mebibyte of it. A blob
-// on its way there is one request if it is small and the registry takes that, else two; a large one goes in chunks, which
+// off on its way here goes on where it was cut, also if that does not show but in nothing coming for ten seconds, as long
+// as one of six requests in a row brings 128 KiB of it. A blob on its way there is one request if it is small and the registry takes that, else two; a large one goes in chunks, which
 // many registries keep when they are cut, so that this process or the next can go on. What the manifest names that has
 // the tag, or a tag like it, is not asked for. No answer is waited for without end: lists have fifty pages at most, a
 // document two minutes, a blob a minute for each 60 KiB. What a registry says is quoted in errors, on one line, without

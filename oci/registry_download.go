@@ -15,7 +15,7 @@ import (
 
 const (
 	// worthwhile is what a request for the rest of a blob has to bring, so that the one after it begins anew to count.
-	worthwhile = 1 << 20
+	worthwhile = 128 << 10
 
 	// maxPoor is how many requests in a row may bring less. With the pauses between them a line may be gone for 8 s.
 	maxPoor = 6
@@ -70,15 +70,18 @@ func (d *download) Read(p []byte) (int, error) {
 	n, err := d.body.Read(p)
 	d.offset += int64(n)
 	switch {
-	case err == nil || err == io.EOF:
-		return n, err
+	case err == nil:
+		return n, nil
 	case d.offset >= d.desc.Size:
 		return n, io.EOF // nothing is missing but the end of the answer
+	case err == io.EOF && (d.from == nil || d.offset == d.began):
+		return n, io.EOF // the registry has no more
 	}
 	return n, d.resume(err)
 }
 
-// resume asks for the rest after the error err of body, as long as that is worth it. A stalled request has taken a
+// resume asks for the rest after the error err of body, as long as that is worth it. That is io.EOF where something on
+// the way ends an answer early as if it were whole, or where the registry has no more. A stalled request has taken a
 // minute: it is repeated only if it has brought something before.
 func (d *download) resume(err error) error {
 	d.Close()
@@ -101,9 +104,14 @@ func (d *download) resume(err error) error {
 		if openErr == nil {
 			return nil
 		}
-		if noLine := net.Error(nil); !errors.As(openErr, &noLine) { // an answer, which the client has asked for often enough
+		noLine := net.Error(nil)
+		switch answered := !errors.As(openErr, &noLine); {
+		case answered && err == io.EOF:
+			return err
+		case answered: // and the client has asked often enough
 			return d.broken(fmt.Errorf("%w; the rest: %v", err, openErr))
 		}
+		err = openErr
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
@@ -29,6 +30,8 @@ type cutting struct {
 	data     []byte
 	most     int
 	noRange  bool                        // it knows no ranges and sends all from the start
+	early    bool                        // an answer that is cut ends as if it were whole
+	silent   bool                        // or never
 	forge    func(w http.ResponseWriter) // changes the header of a part
 	running  sync.WaitGroup
 	requests atomic.Int64
@@ -49,19 +52,28 @@ func (c *cutting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	rest := c.data[start:]
-	w.Header().Set("Content-Length", strconv.Itoa(len(rest)))
+	if !c.early {
+		w.Header().Set("Content-Length", strconv.Itoa(len(rest)))
+	}
+	w.Header().Set("Accept-Ranges", "bytes")
 	w.WriteHeader(status)
 	n, _ := w.Write(rest[:min(c.most, len(rest))])
 	c.sent.Add(int64(n))
-	if n < len(rest) {
-		panic(http.ErrAbortHandler)
+	if n == len(rest) || c.early {
+		return
 	}
+	if c.silent {
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // pullBlob copies a blob from the registry into a layout.
 func pullBlob(t *testing.T, h http.Handler, desc ocispec.Descriptor) error {
 	t.Helper()
 	ref, opts := startRegistry(t, true, func(http.Handler) http.Handler { return h })
+	opts.StallTimeout = 3 * time.Second
 	src, dst := mustDo(Open(t.Context(), ref, opts)), mustCreate(t, t.TempDir())
 	defer src.Close()
 	defer dst.Close()
@@ -77,17 +89,26 @@ func pullBlob(t *testing.T, h http.Handler, desc ocispec.Descriptor) error {
 	return err
 }
 
+// TestDownloadContinues holds that a blob goes on where it was cut, however that shows.
 func TestDownloadContinues(t *testing.T) {
-	data, desc := randomBlob(20 << 20)
-	c := &cutting{data: data, most: 2 << 20}
-	if err := pullBlob(t, c, desc); err != nil {
-		t.Fatal(err)
-	}
-	if n := c.requests.Load(); n < 10 || n > 11 {
-		t.Errorf("%d requests for ten pieces", n)
-	}
-	if sent := c.sent.Load(); sent > desc.Size*11/10 {
-		t.Errorf("%d bytes were sent for a blob of %d", sent, desc.Size)
+	data, desc := randomBlob(4 << 20)
+	for name, c := range map[string]*cutting{
+		"cut":          {most: 400 << 10},
+		"ends early":   {most: 400 << 10, early: true},
+		"falls silent": {most: 3 << 20, silent: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.data = data
+			if err := pullBlob(t, c, desc); err != nil {
+				t.Fatal(err)
+			}
+			if n, pieces := int(c.requests.Load()), len(data)/c.most+1; n > pieces+1 {
+				t.Errorf("%d requests for %d pieces", n, pieces)
+			}
+			if sent := c.sent.Load(); sent > desc.Size*11/10 {
+				t.Errorf("%d bytes were sent for a blob of %d", sent, desc.Size)
+			}
+		})
 	}
 }
 
@@ -119,6 +140,7 @@ func TestDownloadGivesUp(t *testing.T) {
 			w.Header().Set("Content-Range", "bytes 0-1/2")
 		}}, ErrNetwork},
 		"another blob": {&cutting{data: other, most: 2 << 20}, ErrDigest},
+		"no more":      {&cutting{data: data[:2<<20], most: 2 << 20, early: true}, ErrDigest},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := pullBlob(t, tt.h, desc)

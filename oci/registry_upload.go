@@ -53,7 +53,7 @@ func (r *repository) pushBlob(ctx context.Context, desc ocispec.Descriptor, src 
 }
 
 func (r *repository) inChunks(desc ocispec.Descriptor) bool {
-	return !r.takesNoChunks.Load() && (desc.Size > largeBlob || desc.Size > chunkSize && r.breaksOff.Load())
+	return !r.takesNoChunks.Load() && (desc.Size > largeBlob || r.breaksOff.Load())
 }
 
 func withBlob(desc ocispec.Descriptor, err error) error {

@@ -63,15 +63,18 @@ func pushBytes(t *testing.T, h http.Handler, desc ocispec.Descriptor, data []byt
 	return err
 }
 
-// TestUploadContinues holds that an upload which is cut goes on where the registry has got to.
+// TestUploadContinues holds that an upload which is cut goes on where the registry has got to. One that is not large
+// begins as a whole, and is sent again from the start once.
 func TestUploadContinues(t *testing.T) {
-	data, desc := randomBlob(40 << 20)
-	c := &cutUploads{next: ociserver.New(ocimem.New(), nil), most: 10 << 20}
-	if err := pushBytes(t, c, desc, data); err != nil {
-		t.Fatal(err)
-	}
-	if n := c.received.Load(); n > desc.Size*11/10 {
-		t.Errorf("%d bytes were sent for a blob of %d", n, desc.Size)
+	for _, tt := range []struct{ size, most int }{{4 << 20, 400 << 10}, {40 << 20, 10 << 20}} {
+		data, desc := randomBlob(tt.size)
+		c := &cutUploads{next: ociserver.New(ocimem.New(), nil), most: int64(tt.most)}
+		if err := pushBytes(t, c, desc, data); err != nil {
+			t.Fatal(err)
+		}
+		if n := c.received.Load(); n > desc.Size*11/10 {
+			t.Errorf("%d bytes were sent for a blob of %d", n, desc.Size)
+		}
 	}
 }
 

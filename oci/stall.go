@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -21,7 +22,7 @@ const (
 )
 
 // patience is how long a client waits for what: for anything at all once the time, for a document and for the header
-// of an answer twice.
+// of an answer twice, and for more of a blob that can as well be asked for again a sixth.
 type patience time.Duration
 
 func newPatience(limit time.Duration) patience {
@@ -33,6 +34,7 @@ func newPatience(limit time.Duration) patience {
 
 func (p patience) stall() time.Duration { return time.Duration(p) }
 func (p patience) whole() time.Duration { return 2 * time.Duration(p) }
+func (p patience) pause() time.Duration { return time.Duration(p) / 6 }
 func (p patience) least() (bytes int64) { return int64(minRate * time.Duration(p) / time.Second) }
 
 // dialer is what http.Transport dials with.
@@ -102,20 +104,26 @@ func (p *pace) add(n int, waited time.Duration) error {
 
 // roundTrip sends req through next. A document has to be there in time as a whole, a blob has to keep coming.
 func (p patience) roundTrip(next http.RoundTripper, req *http.Request) (*http.Response, error) {
-	ctx, cancel := req.Context(), context.CancelFunc(func() {})
+	ctx, end := context.WithCancelCause(req.Context())
+	cancel := func() { end(nil) }
 	if isDocumentRequest(req) {
 		late := fmt.Errorf("no whole answer within %v: %w", p.whole(), os.ErrDeadlineExceeded)
-		ctx, cancel = context.WithTimeoutCause(ctx, p.whole(), late)
-		req = req.WithContext(ctx)
+		timer := time.AfterFunc(p.whole(), func() { end(late) })
+		cancel = func() { timer.Stop(); end(nil) }
 	}
-	resp, err := next.RoundTrip(req)
+	resp, err := next.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		err = lateOr(ctx, err)
 		cancel()
 		return nil, err
 	}
-	resp.Body = &steadyBody{ReadCloser: resp.Body, ctx: ctx, cancel: cancel, pace: pace{patience: p}}
+	resp.Body = &steadyBody{ReadCloser: resp.Body, ctx: ctx, cancel: cancel, end: end, goesOn: goesOn(resp), pace: pace{patience: p}}
 	return resp, nil
+}
+
+// goesOn reports whether an answer can be asked for again from the middle on, on another connection.
+func goesOn(resp *http.Response) bool {
+	return resp.ProtoMajor == 1 && (resp.StatusCode == http.StatusPartialContent || resp.Header.Get("Accept-Ranges") == "bytes")
 }
 
 // isDocumentRequest reports whether the answer to req is small: all are but those to requests for blobs, wherever they
@@ -131,26 +139,35 @@ func isDocumentRequest(req *http.Request) bool {
 	}
 }
 
-// lateOr is err, or the reason why ctx is over if that is its own deadline.
+// lateOr is err, or the reason why ctx is over if that is a deadline of ours.
 func lateOr(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil && ctx.Err() == context.DeadlineExceeded {
+	if cause := context.Cause(ctx); errors.Is(cause, os.ErrDeadlineExceeded) {
 		return cause
 	}
 	return err
 }
 
 // steadyBody is the body of an answer. It fails when it brings less than the least bytes in the time that was spent
-// waiting for it; how long its reader takes does not count.
+// waiting for it; how long its reader takes does not count. One that goes on, and has brought enough to make that
+// worthwhile, fails soon: what is on the way may drop a connection without telling.
 type steadyBody struct {
 	io.ReadCloser
-	ctx    context.Context
-	cancel context.CancelFunc
-	pace   pace
+	ctx     context.Context
+	cancel  func()
+	end     context.CancelCauseFunc
+	goesOn  bool
+	brought int64
+	pace    pace
 }
 
 func (b *steadyBody) Read(p []byte) (int, error) {
 	began := time.Now()
+	if b.goesOn && b.brought >= worthwhile {
+		pause := b.pace.patience.pause()
+		defer time.AfterFunc(pause, func() { b.end(fmt.Errorf("nothing came for %v: %w", pause, os.ErrDeadlineExceeded)) }).Stop()
+	}
 	n, err := b.ReadCloser.Read(p)
+	b.brought += int64(n)
 	late := b.pace.add(n, time.Since(began))
 	switch {
 	case err == io.EOF:
