@@ -150,7 +150,7 @@ func TestUnpackToStick(t *testing.T) {
 // FAT has no archive of 4 GiB: that is said before it is written, and what to do.
 func TestLargeArchiveOnFAT(t *testing.T) {
 	dir := fat32.insert(t, 64<<20)
-	large := largeLayout(t, 4<<30)
+	large := largeImage(t, 4<<30)
 	refused(t, 7, "copy", large, "oci-archive:"+dir+"/app.tar").says(t, "FAT", "4294967295 bytes", "oci:DIR")
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("the refused copy left %v, %v", entries, err)
