@@ -64,14 +64,19 @@ func Capture(ctx context.Context, opts Options) (_ *Captured, err error) {
 // ask fills c with what the go command says. It is settled if the same files
 // will have the same answer later.
 func (g *goCommand) ask(ctx context.Context, mains []mainModule, spaces []workspace, c *Captured, opts Options) (settled bool, err error) {
+	locals, err := g.placeLocals(opts.Locals)
+	if err != nil {
+		return false, err
+	}
 	tools, err := g.findTools(ctx, mains, opts)
 	if err != nil {
 		return false, err
 	}
 	asked := len(opts.Modules)
+	opts.Modules = append(slices.Clip(opts.Modules), locals...)
 	if opts.ToolSource {
 		for _, t := range tools {
-			opts.Modules = append(slices.Clip(opts.Modules), t.module)
+			opts.Modules = append(opts.Modules, t.module)
 		}
 	}
 	s, err := g.captureModules(ctx, mains, spaces, opts)

@@ -32,6 +32,7 @@ func (g *goCommand) collect(ctx context.Context, s *set, c *Captured) error {
 		if mod.Zip, mod.Size, err = g.scratchZip(m); err != nil {
 			return err
 		}
+		mod.Local = g.local[m]
 		c.Modules = append(c.Modules, mod)
 		g.progress(Event{Phase: "capture", Module: m.String(), Bytes: mod.Size})
 		if s.built[m] {

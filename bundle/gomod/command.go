@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/mod/module"
 )
 
 // A goCommand runs the go command against the scratch directory.
@@ -28,11 +30,12 @@ type goCommand struct {
 	warn     func(string)
 	warned   func() []string // what warn was told of the go command's answers
 	progress func(Event)
+	local    map[module.Version]bool // made of directories
 }
 
 // newGoCommand learns the user's settings.
 func newGoCommand(ctx context.Context, opts Options) (*goCommand, error) {
-	g := &goCommand{name: opts.Go, warn: opts.Warn, progress: opts.Progress}
+	g := &goCommand{name: opts.Go, warn: opts.Warn, progress: opts.Progress, local: map[module.Version]bool{}}
 	// GOTOOLCHAIN=local, because a switch would fetch into the user's cache.
 	env := append(slices.Clip(opts.Env), "GOTOOLCHAIN=local", "GO111MODULE=on")
 	g.env = append(slices.Clip(env), "GOWORK=off")

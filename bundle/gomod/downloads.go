@@ -50,7 +50,7 @@ func (g *goCommand) keep() {
 			return fs.SkipDir
 		case d.IsDir() && rel == "sumdb":
 			return fs.SkipDir
-		case d.Type().IsRegular() && isDownload(rel):
+		case d.Type().IsRegular() && isDownload(rel) && !g.isLocal(rel):
 			publish(name, filepath.Join(g.kept, rel))
 		}
 		return nil
@@ -67,6 +67,16 @@ func isDownload(name string) bool {
 	version, err := module.UnescapeVersion(strings.TrimSuffix(filepath.Base(name), ext))
 	return err == nil && module.CanonicalVersion(version) == version &&
 		slices.Contains([]string{".info", ".mod", ".zip"}, ext)
+}
+
+// isLocal reports whether name, below the download directory of the scratch cache, is a file that was made here.
+func (g *goCommand) isLocal(name string) bool {
+	for m := range g.local {
+		if elem, err := escape(m, "/@v/"); err == nil && strings.TrimSuffix(name, filepath.Ext(name)) == elem {
+			return true
+		}
+	}
+	return false
 }
 
 // publish makes the file from appear whole under the name to. Several
@@ -121,6 +131,9 @@ func (g *goCommand) leaveScratch(c *Captured) bool {
 }
 
 func (g *goCommand) leave(mod *Module) bool {
+	if mod.Local {
+		return false
+	}
 	name, size := g.find(module.Version{Path: mod.Path, Version: mod.Version})
 	if name == "" || size != mod.Size {
 		return false

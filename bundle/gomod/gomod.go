@@ -25,6 +25,11 @@
 // it: from its .mod file, without what counts in a main module alone (replace,
 // exclude, toolchain and tool lines).
 //
+// A directory becomes a module version as the go command would make one of it, by package zip of x/mod, with a go.mod
+// file and a version that agree. It stands in the scratch cache before any go command runs, so that projects and other
+// directories can require it, and is captured like an extra module. Nobody else is asked whether the version exists;
+// but one that was fetched before has to be the same. Of a git repository only what git tracks counts.
+//
 // # Tools
 //
 // A tool is built as "go install PKG@V" does it: of the versions that its own module requires, whatever the
@@ -76,7 +81,7 @@
 // change that keeps size and time is missed. Nothing is remembered where the
 // same files may have another answer tomorrow: for a query such as "latest", for
 // an untidy project whose modules the go command has to look for, and where
-// something could not be had; nor where tools are asked for. What is remembered says which zips there are, and
+// something could not be had; nor where tools or directories are asked for. What is remembered says which zips there are, and
 // counts only while all of them are there; project files and settings are read
 // anew, and warnings are repeated.
 //
@@ -121,6 +126,7 @@ func (p Platform) String() string { return p.OS + "/" + p.Arch }
 type Options struct {
 	Dirs      []string         // project directories; none: no project
 	Modules   []module.Version // extra modules; Version may be a query such as "latest"
+	Locals    []Local          // directories to make further extra modules of
 	Scope     Scope            // "" means Dev
 	Platforms []Platform       // platforms to take the toolchains for
 
@@ -177,6 +183,8 @@ type Module struct {
 	Mod  []byte // the .mod file; nil if not needed, likewise
 	Zip  string // name of the zip file; "" for GraphOnly
 	Size int64  // of Zip
+
+	Local bool // made of a directory, and not fetched
 }
 
 // A Toolchain is the module of one Go distribution.

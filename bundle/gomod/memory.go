@@ -45,8 +45,8 @@ const (
 func (g *goCommand) openMemory(opts Options, mains []mainModule, spaces []workspace) *memory {
 	m := &memory{g: g, opts: opts, mains: mains, spaces: spaces}
 	isQuery := func(m module.Version) bool { return module.CanonicalVersion(m.Version) != m.Version || m.Version == "" }
-	hasTools := len(opts.Tools) > 0 || opts.ProjectTools
-	if opts.CacheDir == "" || hasTools || slices.Contains(opts.Toolchains, "latest") || slices.ContainsFunc(opts.Modules, isQuery) {
+	makes := len(opts.Tools) > 0 || opts.ProjectTools || len(opts.Locals) > 0
+	if opts.CacheDir == "" || makes || slices.Contains(opts.Toolchains, "latest") || slices.ContainsFunc(opts.Modules, isQuery) {
 		return m
 	}
 	s, err := m.sources()
