@@ -67,6 +67,9 @@
 // file and the .info file together; so packing again inflates nothing, and who reads a bundle on
 // the same machine only hashes what was proven there before, by whatever command.
 //
+// A module that was made of a directory (see package gomod) is what the checksum database says if it knows that version;
+// else GONOSUMDB excepts its path, as for a private module, and the users' go.sum files are all that holds it.
+//
 // No checksum database knows executables. What is proven of a tool is that it is what the maker of the bundle
 // has signed; that it says of itself, as "go version -m" shows, what the bundle's record says: package,
 // version, platform, the Go version and every module it was built of; and that the checksum database has

@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"golang.org/x/mod/module"
+
+	"github.com/goferry/goferry/bundle/gomod"
 )
 
 // ErrNotInSumDB says that the user's settings keep a module from the checksum database, which
@@ -39,6 +43,32 @@ func (p *packer) checkCovered() error {
 		errs = append(errs, fmt.Errorf("pack %s: %w (%s)", name, ErrNotInSumDB, why))
 	}
 	return errors.Join(errs...)
+}
+
+// except enters in the record what go commands are not to ask the checksum database about: what the user's settings
+// say, and the modules made of directories that it does not know.
+func (p *packer) except() error {
+	var patterns, made []string
+	for _, e := range p.order {
+		switch {
+		case e.unknown:
+			patterns, made = append(patterns, e.module.Path), append(made, e.entry.String())
+		case e.entry.NoSumDB && !e.builtIn:
+			patterns = append(patterns, p.captured.Env.GONOSUMDB)
+		}
+	}
+	p.record.NoSumDB = joinPatterns(patterns...)
+	if len(made) == 0 {
+		return nil
+	}
+	for _, e := range p.order { // the go command excepts paths, and no versions
+		if !e.entry.NoSumDB && e.hasSum() && e.module.Path != toolchainPath && module.MatchPrefixPatterns(p.record.NoSumDB, e.module.Path) {
+			return fmt.Errorf("pack %s: %w: it would take %s out of the checksum database, which has that", made[0], gomod.ErrLocal, e.entry)
+		}
+	}
+	slices.Sort(made)
+	p.opts.Warn(fmt.Sprintf("%s (made of a directory): %s", ErrNotInSumDB, someOf(made)))
+	return nil
 }
 
 // someOf names the first few, and says how many more there are.

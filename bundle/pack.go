@@ -27,6 +27,7 @@ import (
 type PackOptions struct {
 	Dirs      []string         // project directories; may be empty
 	Modules   []string         // further modules, "path@version"
+	Locals    []gomod.Local    // directories to make further modules of
 	Platforms []gomod.Platform // nil means the host's
 	Scope     gomod.Scope      // "" means gomod.Dev
 
@@ -124,7 +125,7 @@ func capture(ctx context.Context, opts PackOptions, report func(Event)) (*gomod.
 		cacheDir = filepath.Join(opts.CacheDir, "gomod")
 	}
 	return gomod.Capture(ctx, gomod.Options{
-		Dirs: opts.Dirs, Modules: extra, Scope: opts.Scope, Toolchains: opts.Toolchains, Platforms: opts.Platforms,
+		Dirs: opts.Dirs, Modules: extra, Locals: opts.Locals, Scope: opts.Scope, Toolchains: opts.Toolchains, Platforms: opts.Platforms,
 		Tools: opts.Tools, ProjectTools: opts.ProjectTools, ToolSource: opts.ToolSource,
 		Go: opts.Go, Env: opts.Env, TempDir: opts.TempDir, CacheDir: cacheDir, Warn: opts.Warn,
 		Progress: func(e gomod.Event) { report(Event{Stage: "capture", Item: e.Module, Items: 1, Bytes: e.Bytes}) },

@@ -46,6 +46,7 @@ type expected struct {
 	module  gomod.Module
 	entry   RecordModule // all but the zip's sum
 	builtIn bool         // not carried, but built into a tool; entry has the zip's sum
+	unknown bool         // made of a directory, and the checksum database that covers it has no such version
 	wanted
 	done chan struct{}
 }
@@ -149,10 +150,16 @@ func (p *packer) lookUpOne(ctx context.Context, e *expected) (err error) {
 		return nil
 	}
 	if e.inSumDB = p.db.Covers(e.module.Path); e.inSumDB {
-		if e.zip.db, e.goMod.db, err = p.db.Lookup(ctx, e.module.Path, e.module.Version); err != nil {
-			if errors.Is(err, sumdb.ErrSecurity) {
-				err = fmt.Errorf("%w: %w", ErrMismatch, err)
+		e.zip.db, e.goMod.db, err = p.db.Lookup(ctx, e.module.Path, e.module.Version)
+		switch {
+		case e.module.Local && errors.Is(err, sumdb.ErrNotRecorded):
+			e.inSumDB, e.unknown = false, true
+			if p.opts.RequireSumDB {
+				return fmt.Errorf("pack %s: %w (it is made of a directory)", e.entry, ErrNotInSumDB)
 			}
+		case errors.Is(err, sumdb.ErrSecurity):
+			return fmt.Errorf("%w: %w", ErrMismatch, err)
+		case err != nil:
 			return err
 		}
 	}
@@ -190,13 +197,10 @@ func (p *packer) complete(layers []layer) error {
 			list = &p.record.Toolchains
 		}
 		*list = append(*list, e.entry)
-		if e.entry.NoSumDB {
-			p.record.NoSumDB = p.captured.Env.GONOSUMDB
-		}
 	}
 	slices.SortFunc(p.record.Modules, compareModules)
 	slices.SortFunc(p.record.Toolchains, compareModules)
-	return p.completeTools()
+	return errors.Join(p.except(), p.completeTools())
 }
 
 func (p *packer) checkGoMod(m gomod.Module, entry *RecordModule, w wanted) (err error) {

@@ -48,6 +48,7 @@ type configKey struct {
 var configKeys = []configKey{
 	{"projects", "C", "list", "directories with a go.mod or go.work file"},
 	{"modules", "module", "list", "modules that no project asks for, as PATH@VERSION"},
+	{"local", "local", "list", "directories to make modules of that can be fetched from nowhere, as DIR@VERSION"},
 	{"toolchains", "toolchain", "list", "versions of Go, or auto, or none; the first is GOROOT"},
 	{"tools", "tool", "list", "commands to build for each platform: PKG@VERSION, or PKG in the version that go.mod selects"},
 	{"projectTools", "tools", "switch", "build the commands that the tool lines of go.mod name, too"},

@@ -35,6 +35,8 @@ func hint(err error) string {
 		return fmt.Sprintf("pack the newer one again, with \"goferry pack --since %s\" and the flags it was packed with", apart.Older)
 	case errors.Is(err, gomod.ErrNoProject):
 		return "name the project with \"goferry pack -C DIR\", or modules without one with \"--module PATH@VERSION\""
+	case errors.Is(err, gomod.ErrTaken):
+		return "give the directory a version of its own, as in \"--local DIR@v1.4.1\""
 	case errors.Is(err, bundle.ErrNotInSumDB):
 		return "let the checksum database be asked (\"go env GOSUMDB GONOSUMDB GOPRIVATE\"), or pack without --require-sumdb"
 	case errors.Is(err, http.ErrSchemeMismatch):

@@ -35,6 +35,7 @@ func packCommand() *cli.Command {
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringSliceFlag{Name: "C", Usage: "pack the project in `DIR`; may be repeated (default: where you are)"},
 			&cli.StringSliceFlag{Name: "module", Aliases: []string{"m"}, Usage: "pack `PATH@VERSION` with what it needs; may be repeated"},
+			localFlag(),
 			&cli.StringSliceFlag{Name: "toolchain", Usage: "carry Go `VERSION,…`, \"auto\" (what the project asks for) or \"none\"; may be repeated, the first is GOROOT (default: auto)"},
 			&cli.StringSliceFlag{Name: "platform", Aliases: []string{"p"}, Usage: "carry the toolchain for `OS/ARCH,…`; may be repeated (default: this one)"},
 			&cli.StringFlag{Name: "scope", Value: string(gomod.Dev), Usage: "how much of the module graph: `build|dev|all`"},
@@ -172,6 +173,9 @@ func packOptions(c *cli.Context) (bundle.PackOptions, error) {
 	if err != nil {
 		return opts, err
 	}
+	if opts.Locals, err = locals(c); err != nil {
+		return opts, err
+	}
 	if opts.Dirs, err = projectDirs(c); err != nil {
 		return opts, err
 	}
@@ -228,7 +232,7 @@ func projectDirs(c *cli.Context) ([]string, error) {
 	if dirs := c.StringSlice("C"); len(dirs) > 0 {
 		return dirs, nil
 	}
-	other := len(c.StringSlice("module")) > 0 || len(c.StringSlice("tool")) > 0 || c.String("tools-for") != ""
+	other := len(c.StringSlice("module")) > 0 || len(c.StringSlice("local")) > 0 || len(c.StringSlice("tool")) > 0 || c.String("tools-for") != ""
 	for _, t := range toolchains(c) {
 		other = other || t != "auto" && t != "none"
 	}
