@@ -98,7 +98,7 @@ func decodeKey(block *pem.Block, password func() ([]byte, error)) (crypto.Signer
 		}
 		// The library refuses scrypt parameters that would take the machine's memory.
 		if der, err = encrypted.Decrypt(block.Bytes, secret); err != nil {
-			return nil, fmt.Errorf("%w: wrong password, or a damaged file: %w", ErrKey, err)
+			return nil, fmt.Errorf("%w: %w", ErrPassword, err)
 		}
 	}
 	key, err := parseKey(block.Type, der)

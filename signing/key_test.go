@@ -113,8 +113,8 @@ func TestGenerateKey(t *testing.T) {
 	if !bytes.Equal(s.Verifier().PEM(), public) {
 		t.Error("the two halves do not belong together")
 	}
-	if _, err := ParseSigner(private, password("Secret")); !errors.Is(err, ErrKey) {
-		t.Errorf("wrong password: %v, want ErrKey", err)
+	if _, err := ParseSigner(private, password("Secret")); !errors.Is(err, ErrPassword) || !errors.Is(err, ErrKey) {
+		t.Errorf("wrong password: %v, want ErrPassword", err)
 	}
 	if !bytes.HasPrefix(private, []byte("-----BEGIN "+pemSigstore+"-----")) {
 		t.Errorf("private key begins %.60s", private)

@@ -39,11 +39,17 @@
 // certificates and transparency logs, which a place without a network cannot ask, and it does not know payloads.
 package signing
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 var (
 	// ErrKey is a key that cannot be used: malformed, too weak, or locked by another password.
 	ErrKey = errors.New("unusable key")
+
+	// ErrPassword is a private key that the password does not open, or whose file is damaged. It is ErrKey as well.
+	ErrPassword = fmt.Errorf("%w: wrong password, or a damaged file", ErrKey)
 
 	// ErrMalformed is a signature that cannot be read, or is not a signature but something else.
 	ErrMalformed = errors.New("malformed signature")

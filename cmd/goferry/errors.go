@@ -20,9 +20,9 @@ import (
 const (
 	exitDone         = 0
 	exitFailed       = 1   // anything that has no code of its own
-	exitUsage        = 2   // the command line
+	exitUsage        = 2   // the command line, and keys that it names and that are none
 	exitMismatch     = 3   // a digest, sum, signature or structure is not what it has to be, or is not proven where it has to be
-	exitNoAccess     = 4   // 401, 403
+	exitNoAccess     = 4   // 401, 403, the wrong password of a key
 	exitNetwork      = 5   // no connection, cut connection, 5xx
 	exitIncomplete   = 6   // something that a bundle names is not there
 	exitNoSpace      = 7   // disk or quota
@@ -62,8 +62,9 @@ func exitCode(err error) int {
 		{bundle.ErrUntrusted, exitMismatch},
 		{bundle.ErrRollback, exitMismatch},
 		{bundle.ErrPolicy, exitMismatch},
-		{signing.ErrKey, exitMismatch},
 		{errAuditLog, exitMismatch},
+		{signing.ErrPassword, exitNoAccess},
+		{signing.ErrKey, exitUsage}, // behind ErrPolicy: one that a policy names is no word of the command line
 		{bundle.ErrIncomplete, exitIncomplete},
 		{oci.ErrUnauthorized, exitNoAccess},
 		{gomod.ErrAuth, exitNoAccess},

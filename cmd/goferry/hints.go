@@ -11,6 +11,7 @@ import (
 	"github.com/goferry/goferry/bundle/gomod"
 	"github.com/goferry/goferry/oci"
 	"github.com/goferry/goferry/oci/space"
+	"github.com/goferry/goferry/signing"
 )
 
 // hint returns what to type next, or "" where goferry does not know. A hint that was made
@@ -43,6 +44,10 @@ func hint(err error) string {
 		return "the registry speaks plain HTTP: if that is meant, add --plain-http"
 	case errors.As(err, &unknownAuthority):
 		return "the registry's certificate is signed by an authority unknown here: name its certificate with --ca-file"
+	case errors.Is(err, signing.ErrPassword):
+		return "the password is what " + passwordVariable + " holds, else what is typed or comes on standard input"
+	case errors.Is(err, signing.ErrKey):
+		return keyHint
 	case errors.Is(err, bundle.ErrRollback):
 		return "if the older one is meant, add --allow-rollback"
 	case errors.Is(err, bundle.ErrHidden):

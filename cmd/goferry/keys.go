@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"os"
 	"os/exec"
@@ -115,5 +116,12 @@ func keyError(ref string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("key %q: %w", ref, err)
+	err = fmt.Errorf("key %q: %w", ref, err)
+	if errors.Is(err, fs.ErrNotExist) {
+		return withHint(err, "%s", keyHint)
+	}
+	return err
 }
+
+// keyHint is for a key that is not there, or is none.
+const keyHint = "\"goferry keygen --out PREFIX\" makes PREFIX.key, which signs, and PREFIX.pub, which verifies"
