@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -20,10 +21,14 @@ func platforms(c *cli.Context) ([]gomod.Platform, error) {
 	for _, value := range c.StringSlice("platform") {
 		for text := range strings.SplitSeq(value, ",") {
 			os, arch, ok := strings.Cut(strings.TrimSpace(text), "/")
-			if !ok || !isPlatformWord(os) || !isPlatformWord(arch) {
+			if !ok {
 				return nil, withHint(usagef("platform %q is not OS/ARCH", text), "list the platforms with \"go tool dist list\"")
 			}
-			if p := (gomod.Platform{OS: os, Arch: arch}); !slices.Contains(list, p) {
+			p := gomod.Platform{OS: os, Arch: arch}
+			if err := checkPlatform(p); err != nil {
+				return nil, err
+			}
+			if !slices.Contains(list, p) {
 				list = append(list, p)
 			}
 		}
@@ -31,6 +36,32 @@ func platforms(c *cli.Context) ([]gomod.Platform, error) {
 	return list, nil
 }
 
-func isPlatformWord(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+// checkPlatform refuses a platform that no Go is made for. Where a bundle has no toolchain nothing else would find that.
+func checkPlatform(p gomod.Platform) error {
+	switch arches, ok := ports[p.OS]; {
+	case !ok:
+		return withHint(usagef("platform %q: Go knows no operating system %q", p, p.OS), "it knows %s", strings.Join(slices.Sorted(maps.Keys(ports)), ", "))
+	case !slices.Contains(strings.Fields(arches), p.Arch):
+		return withHint(usagef("platform %q: Go knows no architecture %q of %s", p, p.Arch, p.OS), "it knows %s", strings.ReplaceAll(arches, " ", ", "))
+	}
+	return nil
+}
+
+// ports are the architectures of each operating system that there is a Go for, as "go tool dist list" has them.
+var ports = map[string]string{
+	"aix":       "ppc64",
+	"android":   "386 amd64 arm arm64",
+	"darwin":    "amd64 arm64",
+	"dragonfly": "amd64",
+	"freebsd":   "386 amd64 arm arm64 riscv64",
+	"illumos":   "amd64",
+	"ios":       "amd64 arm64",
+	"js":        "wasm",
+	"linux":     "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x",
+	"netbsd":    "386 amd64 arm arm64",
+	"openbsd":   "386 amd64 arm arm64 ppc64 riscv64",
+	"plan9":     "386 amd64 arm",
+	"solaris":   "amd64",
+	"wasip1":    "wasm",
+	"windows":   "386 amd64 arm arm64",
 }
