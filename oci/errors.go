@@ -34,6 +34,9 @@ var (
 	// ErrNotLayout is a directory or file that is not an OCI layout.
 	ErrNotLayout = errors.New("not an OCI layout")
 
+	// ErrIndexFile is an index.json that cannot be read, so that nobody knows what there is. It is ErrDigest as well.
+	ErrIndexFile = errors.New("damaged index.json")
+
 	// ErrUsage is a malformed or incomplete reference.
 	ErrUsage = errors.New("malformed reference")
 )

@@ -51,19 +51,26 @@ func newIndex() *index {
 
 func parseIndex(data []byte) (*index, error) {
 	ix := newIndex()
-	if err := DecodeStrict(data, &ix.Index); err != nil {
-		return nil, fmt.Errorf("%s: %w", indexFile, err)
-	}
-	if ix.SchemaVersion != 2 {
-		return nil, malformed("%s: schemaVersion is %d, not 2", indexFile, ix.SchemaVersion)
-	}
-	for _, e := range ix.Manifests {
-		if !validDigest(e.Digest) || e.Size < 0 {
-			return nil, malformed("%s: malformed descriptor %q of %d bytes", indexFile, e.Digest, e.Size)
-		}
+	if err := ix.parse(data); err != nil {
+		return nil, mark(ErrIndexFile, fmt.Errorf("%s: %w", indexFile, err))
 	}
 	ix.nameSaved()
 	return ix, nil
+}
+
+func (ix *index) parse(data []byte) error {
+	if err := DecodeStrict(data, &ix.Index); err != nil {
+		return err
+	}
+	if ix.SchemaVersion != 2 {
+		return malformed("schemaVersion is %d, not 2", ix.SchemaVersion)
+	}
+	for _, e := range ix.Manifests {
+		if !validDigest(e.Digest) || e.Size < 0 {
+			return malformed("malformed descriptor %q of %d bytes", e.Digest, e.Size)
+		}
+	}
+	return nil
 }
 
 // bytes are the same for the same entries, whatever the order they came in. What could not be read again is an error.
@@ -134,9 +141,9 @@ type blobs interface {
 
 // resolve finds a tag, "" for the only one, or a digest, also one that only a blob has.
 func (ix *index) resolve(ctx context.Context, s blobs, target string) (desc ocispec.Descriptor, err error) {
-	found := true
+	var found bool
 	if target == "" {
-		desc, err = ix.only()
+		desc, found, err = ix.only()
 	} else {
 		desc, found, err = ix.lookup(target)
 	}
@@ -147,7 +154,7 @@ func (ix *index) resolve(ctx context.Context, s blobs, target string) (desc ocis
 	case found:
 		return desc, nil
 	case !validDigest(d):
-		return desc, mark(ErrNotFound, fmt.Errorf("%s: tag %q: not found (there are: %s)", s.place(), target, someTags(ix.names())))
+		return desc, newTagError(s.place(), target, ix.names())
 	}
 	size, err := s.blobSize(d)
 	if err != nil {
@@ -167,7 +174,7 @@ func (ix *index) resolve(ctx context.Context, s blobs, target string) (desc ocis
 }
 
 // only is the one manifest that is meant when nothing is named.
-func (ix *index) only() (ocispec.Descriptor, error) {
+func (ix *index) only() (desc ocispec.Descriptor, ok bool, err error) {
 	var found []ocispec.Descriptor
 	for _, e := range ix.Manifests {
 		if !IsReferrerTag(tagOf(e)) && !slices.ContainsFunc(found, sameDigest(e)) {
@@ -179,11 +186,11 @@ func (ix *index) only() (ocispec.Descriptor, error) {
 	}
 	switch len(found) {
 	case 0:
-		return ocispec.Descriptor{}, mark(ErrNotFound, fmt.Errorf("nothing is tagged"))
+		return desc, false, nil
 	case 1:
-		return bare(found[0]), nil
+		return bare(found[0]), true, nil
 	}
-	return ocispec.Descriptor{}, mark(ErrUsage, fmt.Errorf("no tag is named, and there are several (%s)", someTags(ix.names())))
+	return desc, false, mark(ErrUsage, fmt.Errorf("no tag is named, and there are several (%s)", someTags(ix.names())))
 }
 
 func sameDigest(a ocispec.Descriptor) func(ocispec.Descriptor) bool {
@@ -266,17 +273,4 @@ func (ix *index) nameSaved() {
 func sortDescriptors(descs []ocispec.Descriptor) []ocispec.Descriptor {
 	slices.SortStableFunc(descs, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Digest, b.Digest) })
 	return slices.CompactFunc(descs, func(a, b ocispec.Descriptor) bool { return a.Digest == b.Digest })
-}
-
-// someTags is a list for an error text.
-func someTags(tags []string) string {
-	const most = 10
-	tags = slices.DeleteFunc(slices.Clone(tags), IsReferrerTag)
-	if len(tags) == 0 {
-		return "no tags"
-	}
-	if len(tags) > most {
-		tags = append(tags[:most], "…")
-	}
-	return oneLine(strings.Join(tags, ", "))
 }

@@ -144,7 +144,7 @@ func (r *repository) remember(d digest.Digest, data []byte) {
 func (r *repository) Resolve(ctx context.Context, target string) (ocispec.Descriptor, error) {
 	desc, err := r.lookup(ctx, target)
 	if errors.Is(err, ErrNotFound) && tagPattern.MatchString(target) {
-		err = mark(ErrNotFound, fmt.Errorf("%s: tag %q: not found (there are: %s)", r, target, r.someTags(ctx)))
+		err = newTagError(r.String(), target, r.someTags(ctx))
 	}
 	return desc, err
 }
@@ -167,13 +167,13 @@ func (r *repository) lookup(ctx context.Context, target string) (ocispec.Descrip
 	return desc, nil
 }
 
-func (r *repository) someTags(ctx context.Context) string {
+func (r *repository) someTags(ctx context.Context) []string {
 	var some []string
 	r.listTags(ctx, func(tags []string) error { // without an answer there are none to name
 		some = slices.DeleteFunc(tags, func(tag string) bool { return !tagPattern.MatchString(tag) })
 		return errStop
 	})
-	return someTags(some)
+	return some
 }
 
 // Tag puts the manifest again, under the tag. What was pushed before is not read back: a registry may refuse

@@ -72,12 +72,9 @@ func (j *job) open(ctx context.Context) (oci.Store, string, error) {
 
 // openPlace is open for any of the job's places.
 func (j *job) openPlace(ctx context.Context, p place) (oci.Store, string, error) {
-	store, err := oci.Open(ctx, p.Reference, j.registry)
-	if errors.Is(err, oci.ErrNotFound) {
-		return nil, "", withHint(err, "see whether the path is right; \"goferry pack -o %s\" makes a bundle there", p.text)
-	}
+	store, err := j.openStore(ctx, p)
 	if err != nil {
-		return nil, "", j.explain(err)
+		return nil, "", err
 	}
 	trailOf(ctx).read(p.text, p.Digest)
 	target, err := readTarget(ctx, store, p.Reference)
@@ -86,6 +83,15 @@ func (j *job) openPlace(ctx context.Context, p place) (oci.Store, string, error)
 		return nil, "", j.explain(err)
 	}
 	return store, target, nil
+}
+
+// openStore opens the store of one of the job's places. The caller closes it.
+func (j *job) openStore(ctx context.Context, p place) (oci.Store, error) {
+	store, err := oci.Open(ctx, p.Reference, j.registry)
+	if errors.Is(err, oci.ErrNotFound) {
+		return nil, withHint(err, "see whether the path is right; \"goferry pack -o %s\" makes a bundle there", p.text)
+	}
+	return store, j.explain(err)
 }
 
 // create opens or makes the store of the job's last place, and returns it with the tag to

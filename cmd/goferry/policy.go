@@ -159,16 +159,8 @@ func policyTrust(c *cli.Context) (believer, error) {
 		tell(c.App.ErrWriter, "warning", "whether a bundle is older than one that was accepted before cannot be told: "+history.Lost)
 	}
 	history.Rollback = c.Bool("allow-rollback")
-	believe := func(from place) *bundle.Trust { return p.Trust(policyPlace(from), time.Now(), history) }
+	believe := func(from place) *bundle.Trust { return p.Trust(from.untagged(), time.Now(), history) }
 	return trailOf(c.Context).watch(believe), nil
-}
-
-// policyPlace is what a policy calls a place: without tag and digest.
-func policyPlace(p place) string {
-	if p.Host != "" {
-		return repository(p)
-	}
-	return string(p.Transport) + ":" + p.Path
 }
 
 // historyFile is where goferry remembers what was accepted: below $GOFERRY_STATE, else where the user's state is.

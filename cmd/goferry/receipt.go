@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -63,15 +64,20 @@ func receipt(c *cli.Context) error {
 
 // takeReceipt lists what a store has.
 func takeReceipt(c *cli.Context, ref string, believe believer) (*bundle.Receipt, error) {
+	if info, err := os.Stat(ref); err == nil && info.IsDir() {
+		if _, err := oci.ParseReference(ref); err != nil {
+			return nil, withHint(usagef("receipt: the directory %q was not unpacked into", ref), "for the bundles that it has write oci:%s", ref)
+		}
+	}
 	j, err := beginFormat(c, []string{""}, ref)
 	if err != nil {
 		return nil, err
 	}
 	defer j.show.close()
 	p := j.places[0]
-	store, err := oci.Open(c.Context, p.Reference, j.registry)
+	store, err := j.openStore(c.Context, p)
 	if err != nil {
-		return nil, j.explain(err)
+		return nil, err
 	}
 	defer store.Close()
 	targets, err := receiptTargets(c.Context, store, p)

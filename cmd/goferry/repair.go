@@ -121,12 +121,9 @@ func checkRepairable(p place) error {
 // openDamaged opens the layout that is to be repaired.
 func (j *job) openDamaged(ctx context.Context) (oci.Store, error) {
 	p := j.places[0]
-	dst, err := oci.Open(ctx, p.Reference, j.registry)
-	switch {
-	case errors.Is(err, oci.ErrDigest):
-		return nil, withHint(err, "no digest tells what index.json has to be: write {\"schemaVersion\":2,\"manifests\":[]} into it and copy each bundle there again; blobs that are whole are not sent again")
-	case err != nil:
-		return nil, j.explain(err)
+	dst, err := j.openStore(ctx, p)
+	if err != nil {
+		return nil, err
 	}
 	if p.Tag != "" {
 		if _, err := dst.Resolve(ctx, p.Tag); err != nil {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -71,7 +73,48 @@ func explain(err error, places []place) error {
 			return withHint(err, "%s", h)
 		}
 	}
+	return explainPlace(err, places)
+}
+
+// explainPlace adds what to type where a place is not what it was taken for: without the tag that was asked for, or
+// without any that can be read.
+func explainPlace(err error, places []place) error {
+	var noTag *oci.TagError
+	for _, p := range places {
+		switch {
+		case errors.As(err, &noTag) && noTag.Place == p.name():
+			return withHint(err, "%s", tagHint(noTag, p))
+		case errors.Is(err, oci.ErrIndexFile) && p.Transport == oci.TransportLayout && strings.Contains(err.Error(), p.Path):
+			return withHint(err, "no digest tells what index.json has to be: write {\"schemaVersion\":2,\"manifests\":[]} into it and copy each bundle to %s again; blobs that are whole are not sent again", p.text)
+		case errors.Is(err, oci.ErrIndexFile) && p.Transport == oci.TransportArchive:
+			return withHint(err, "the archive was changed on its way: copy the file once more")
+		}
+	}
 	return err
+}
+
+// tagHint names the tag that may have been meant.
+func tagHint(e *oci.TagError, p place) string {
+	if len(e.Tags) == 0 {
+		return "see whether the place is right; a bundle gets its tag when all of it has arrived, so an unfinished copy, or volumes still to come, leave it without"
+	}
+	return fmt.Sprintf("name one that is there, as in %s:%s", p.untagged(), cmp.Or(nearest(e.Tag, e.Tags), e.Tags[0]))
+}
+
+// name is what errors of the place's store call it.
+func (p place) name() string {
+	if p.Host != "" {
+		return repository(p)
+	}
+	return p.Path
+}
+
+// untagged is the reference without tag and digest, as policies have it.
+func (p place) untagged() string {
+	if p.Host != "" {
+		return repository(p)
+	}
+	return string(p.Transport) + ":" + p.Path
 }
 
 // readTarget returns what ref calls the bundle. Without a tag that is "latest", but the
