@@ -36,7 +36,7 @@ type set struct {
 	names    []string            // of bundles
 	served   []pageSource        // the same, for the page
 	versions map[string][]string // that are carried, by module path
-	modules  int
+	modules  int // versions with a zip
 
 	stores []*sharedStore // each once
 	users  atomic.Int64
@@ -65,8 +65,10 @@ func newSet(site *bundle.Site, registry *registry, entries []entry) *set {
 	for _, m := range site.Modules() {
 		for _, v := range m.Versions {
 			s.versions[m.Path] = append(s.versions[m.Path], v.Version)
+			if v.Sum != "" { // else there is just its go.mod file, which the graph needs
+				s.modules++
+			}
 		}
-		s.modules += len(m.Versions)
 	}
 	return s
 }

@@ -182,7 +182,7 @@ func (n *copyCount) options(jobs int, show display) oci.CopyOptions {
 		OnCopied: func(desc ocispec.Descriptor) {
 			n.copied.Add(1)
 			n.bytes.Add(desc.Size)
-			show.event(bundle.Event{Stage: "copy", Item: itemName(desc), Items: 1})
+			show.event(bundle.Event{Stage: "copy", Item: itemName(desc), Items: 1, Bytes: documentSize(desc)})
 		},
 		OnSkipped: func(desc ocispec.Descriptor) {
 			n.skipped.Add(1)
@@ -190,6 +190,14 @@ func (n *copyCount) options(jobs int, show display) oci.CopyOptions {
 		},
 		OnBytes: func(bytes int64) { show.event(bundle.Event{Stage: "copy", Bytes: bytes}) },
 	}
+}
+
+// documentSize is what OnBytes does not count: documents are read before anything is copied.
+func documentSize(desc ocispec.Descriptor) int64 {
+	if desc.MediaType == ocispec.MediaTypeImageIndex || desc.MediaType == ocispec.MediaTypeImageManifest {
+		return desc.Size
+	}
+	return 0
 }
 
 func itemName(desc ocispec.Descriptor) string {

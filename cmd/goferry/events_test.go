@@ -87,3 +87,17 @@ func checkEvents(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("the last event is %q", last)
 	}
 }
+
+// whole holds that a stage's last event has all that was announced.
+func whole(ts *testscript.TestScript, neg bool, args []string) {
+	var last stage
+	for line := range strings.Lines(ts.ReadFile("stderr")) {
+		var event stage
+		if err := json.Unmarshal([]byte(line), &event); err == nil && event.Name == args[0] {
+			last = event
+		}
+	}
+	if last.Items == 0 || last.Items != last.TotalItems || last.Bytes != last.TotalBytes {
+		ts.Fatalf("%s ends with %d of %d items and %d of %d bytes", args[0], last.Items, last.TotalItems, last.Bytes, last.TotalBytes)
+	}
+}

@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 //	forgetag LAYOUT TAG JSON      replace the tag in index.json, where only JSON's rules are kept
 //	empty DIR                     there must be nothing in it
 //	events [FILE]                 each line of standard error has to be an event, see events.go; the last is the end
+//	whole STAGE                   its last event has to have all bytes and items that it announced
 //	growsumdb                     let the checksum database have records that nobody asks for
 //	serving ARG…                  start "goferry serve" and set $SERVER to its URL, $SERVER_HOST to host and port
 //	certificate CERT KEY          make a certificate for the server
@@ -78,6 +79,7 @@ func TestScript(t *testing.T) {
 			"forgetag":    forgeTag,
 			"empty":       empty,
 			"events":      checkEvents,
+			"whole":       whole,
 			"growsumdb":   growSumDB,
 			"serving":     serving,
 			"certificate": certificate,

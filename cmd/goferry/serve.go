@@ -153,7 +153,7 @@ func announce(c *cli.Context, server *serve.Server, address string) error {
 		if err != nil {
 			return err
 		}
-		tell(c.App.ErrWriter, "", fmt.Sprintf("serving %d module versions of %s", server.Modules(), strings.Join(server.Bundles(), ", ")))
+		tell(c.App.ErrWriter, "", fmt.Sprintf("serving %s of %s", count(server.Modules(), "module version"), strings.Join(server.Bundles(), ", ")))
 		for line := range strings.Lines(env) {
 			tell(c.App.ErrWriter, "hint", strings.TrimSuffix(line, "\n"))
 		}
