@@ -10,25 +10,24 @@ import (
 // TestDelta carries what changed alone: the next version of a project goes as a delta against what arrived, to a
 // directory, a registry and a layout that have the version before.
 func TestDelta(t *testing.T) {
-	v1, dir := packHello(t), tempDir(t)
+	dir := tempDir(t)
 	project := nextVersion(t, copyTree(t, "testdata/hello"), "golang.org/x/text@v0.42.0")
-	v2 := "oci:" + filepath.Join(dir, "next") + ":v2"
-	want := goferry(t, "pack", "-C", project, "--toolchain", goVersion, "--platform", "linux/amd64,linux/arm64", "-o", v2)
-	if !strings.Contains(goferry(t, "diff", v1.ref, v2), "~ golang.org/x/text v0.43.0 -> v0.42.0") {
-		t.Error("diff does not tell what changed")
-	}
-
-	s, receipt := unpack(t, v1.ref), filepath.Join(dir, "have.json")
-	delta := "oci:" + filepath.Join(dir, "delta") + ":v2"
-	goferry(t, "receipt", "-o", receipt, s.dir)
-	goferry(t, "copy", "--since", receipt, v2, delta)
-	refused(t, 6, "verify", delta).says(t, "is a delta", "github.com/BurntSushi/toml@")
-	refused(t, 6, "copy", delta, "oci:"+filepath.Join(dir, "elsewhere")).says(t, "github.com/BurntSushi/toml@")
-
 	t.Run("unpacked", func(t *testing.T) {
+		v1, v2 := packHello(t), "oci:"+filepath.Join(dir, "next")+":v2"
+		goferry(t, "pack", "-C", project, "--toolchain", goVersion, "--platform", "linux/amd64,linux/arm64", "-o", v2)
+		if !strings.Contains(goferry(t, "diff", v1.ref, v2), "~ golang.org/x/text v0.43.0 -> v0.42.0") {
+			t.Error("diff does not tell what changed")
+		}
+		s, receipt, delta := unpack(t, v1.ref), filepath.Join(dir, "have.json"), "oci:"+filepath.Join(dir, "delta")+":v2"
+		goferry(t, "receipt", "-o", receipt, s.dir)
+		goferry(t, "copy", "--since", receipt, v2, delta)
+		refused(t, 6, "verify", delta).says(t, "is a delta", "github.com/BurntSushi/toml@")
+		refused(t, 6, "copy", delta, "oci:"+filepath.Join(dir, "elsewhere")).says(t, "github.com/BurntSushi/toml@")
 		goferry(t, "unpack", anybody, delta, s.dir)
-		s.develop(t, project, everyCommand)
+		s.develop(t, project, []string{"go build ./...", "go mod tidy", "go mod verify"})
 	})
+	v1, v2 := packModules(t), "oci:"+filepath.Join(dir, "modules")+":v2"
+	want := goferry(t, "pack", "-C", project, "--toolchain", "none", "--platform", "linux/amd64,linux/arm64", "-o", v2)
 	for _, kind := range registries {
 		t.Run(kind.name, func(t *testing.T) {
 			r := kind.start(t, security{})
