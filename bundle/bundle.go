@@ -89,9 +89,10 @@
 // a tool the newest is taken, as there is one place for it. What is
 // made again for all of them together are the answers to queries, the record and the settings.
 //
-// A directory keeps the documents and the graph layers of the bundles in it, so that another can be
-// added without them: their digests prove which files the directory must have, and the files' size,
-// mode and time that nobody touched them since they were proven.
+// A directory keeps the documents and the graph layers of the bundles in it, so that another can be added without them:
+// their digests prove the files that the directory has, all of them and by their bytes, whenever Unpack links them into
+// a new generation, for RepairUnpacked, and where somebody asks. One possibility would be to believe size, mode and time, which costs
+// no reading; but then a bit that a disk has lost goes from one generation to the next for years.
 //
 // # A delta
 //
@@ -199,7 +200,7 @@ var ErrIncomplete = errors.New("bundle is incomplete")
 // An Event tells how far a long operation has come. Events come from many goroutines, one
 // at a time.
 type Event struct {
-	Stage      string // "capture", "check", "pack", "push", "verify", "unpack"
+	Stage      string // "capture", "check", "pack", "push", "verify", "compare", "unpack"
 	Item       string // what was finished: "golang.org/x/mod@v0.42.0"; or ""
 	Items      int    // advance
 	Bytes      int64  // advance

@@ -39,27 +39,27 @@ func Env(dir string, shell Shell) (string, error) {
 	return (&tree{dir: filepath.Dir(current)}).env(r, s.Extract, shell)
 }
 
-// settings writes what makes a generation usable: GOROOT/go.env, the env file, the record.
-func (t *tree) settings(w *layerWriter, r *Record, extract bool) error {
+// settings hands over what makes a generation usable: GOROOT/go.env, the env file, the record.
+func (t *tree) settings(write writeFunc, r *Record, extract bool) error {
 	record, err := r.encode()
 	if err != nil {
 		return err
 	}
-	if err := w.write(genRecord, record); err != nil {
+	if err := write(genRecord, record); err != nil {
 		return err
 	}
 	env, err := t.env(r, extract, Sh)
 	if err != nil {
 		return err
 	}
-	if err := w.write(genEnv, []byte(env)); err != nil {
+	if err := write(genEnv, []byte(env)); err != nil {
 		return err
 	}
 	if r.GoVersion == "" {
 		return nil
 	}
 	lines := t.goEnv(r, extract)
-	return w.write(genGo+"/go.env", []byte("# Written by goferry. The environment and \"go env -w\" go before it.\n"+strings.Join(lines, "\n")+"\n"))
+	return write(genGo+"/go.env", []byte("# Written by goferry. The environment and \"go env -w\" go before it.\n"+strings.Join(lines, "\n")+"\n"))
 }
 
 // goEnv is the go command's environment to use the current generation, as "NAME=value".

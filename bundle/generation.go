@@ -33,49 +33,75 @@ const (
 // A generation is one that is being made, below a temporary name.
 type generation struct {
 	tree *tree
-	dir  string // below the tree's root
-	root *os.Root
+	dir  string   // below the tree's root
+	root *os.Root // nil before it is staged
 
-	old    string // the current generation's directory below the tree's root, or ""
-	before state  // of old
+	old    string   // the current generation's directory below the tree's root, or ""
+	was    *os.Root // of old; nil: there is none
+	before state    // of old
 
 	mu    sync.Mutex
 	state state
 	dirs  map[string]bool
 }
 
-// stage begins a generation.
-func (t *tree) stage() (*generation, error) {
-	g := &generation{tree: t, dir: path.Join(dirGenerations, stagePrefix+rand.Text()[:8]), dirs: make(map[string]bool)}
+// next is the generation that follows the current one. Nothing is written before it is staged.
+func (t *tree) next() (*generation, error) {
+	g := &generation{tree: t, dirs: make(map[string]bool)}
 	g.state.Layers = make(map[digest.Digest]stateLayer)
-	if err := t.root.Mkdir(g.dir, 0o755); err != nil {
-		return nil, err
+	if t.root == nil {
+		return g, nil
 	}
-	info, err := t.root.Stat(g.dir)
+	current := t.target(linkCurrent)
+	if current == "" {
+		return g, nil
+	}
+	g.old = path.Join(dirGenerations, current)
+	var err error
+	if g.was, err = t.root.OpenRoot(g.old); errors.Is(err, fs.ErrNotExist) {
+		g.old = ""
+		return g, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	if t.chmod = info.Mode().Perm() != 0o755; t.chmod {
-		if err := t.root.Chmod(g.dir, 0o755); err != nil {
-			return nil, err
-		}
-	}
-	if g.root, err = t.root.OpenRoot(g.dir); err != nil {
-		return nil, err
-	}
-	if current := t.target(linkCurrent); current != "" {
-		g.old = path.Join(dirGenerations, current)
-		if data, err := t.root.ReadFile(path.Join(g.old, genState)); err != nil || json.Unmarshal(data, &g.before) != nil {
-			g.before = state{} // nothing can be linked
-		}
+	if data, err := g.was.ReadFile(genState); err != nil || json.Unmarshal(data, &g.before) != nil {
+		g.before = state{} // nothing can be linked
 	}
 	return g, nil
 }
 
-// discard removes the generation unless it was published.
-func (g *generation) discard() {
-	g.root.Close()
-	g.tree.root.RemoveAll(g.dir)
+// stage begins to write.
+func (g *generation) stage() error {
+	t := g.tree
+	g.dir = path.Join(dirGenerations, stagePrefix+rand.Text()[:8])
+	if err := t.root.Mkdir(g.dir, 0o755); err != nil {
+		return err
+	}
+	info, err := t.root.Stat(g.dir)
+	if err != nil {
+		return err
+	}
+	if t.chmod = info.Mode().Perm() != 0o755; t.chmod {
+		if err := t.root.Chmod(g.dir, 0o755); err != nil {
+			return err
+		}
+	}
+	g.root, err = t.root.OpenRoot(g.dir)
+	return err
+}
+
+// close removes what was staged, unless it was published.
+func (g *generation) close() {
+	if g.was != nil {
+		g.was.Close()
+	}
+	if g.root != nil {
+		g.root.Close()
+	}
+	if g.dir != "" {
+		g.tree.root.RemoveAll(g.dir)
+	}
 }
 
 // finish makes everything durable.
@@ -139,8 +165,6 @@ func (g *generation) write(name string, data []byte) error {
 	_, err = f.Write(data)
 	return errors.Join(err, f.Close())
 }
-
-func (g *generation) read(name string) ([]byte, error) { return g.root.ReadFile(name) }
 
 // A layerWriter writes the files of one layer and remembers them. It is for one goroutine.
 type layerWriter struct {

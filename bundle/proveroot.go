@@ -3,6 +3,7 @@ package bundle
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -10,120 +11,120 @@ import (
 	"io"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
-	"golang.org/x/mod/sumdb/dirhash"
 )
 
 // A layerProof proves the files that were unpacked from one layer, by their bytes: the three files of a module make its
-// layer again, which has a digest, and the sum of a toolchain is that of its module zip. What was extracted besides has to
-// be what the zip has.
+// layer again, which has a digest, as does the executable of a tool; and the sum of a toolchain is that of its module zip.
+// What was extracted besides has to be what the zip has.
 type layerProof struct {
-	root *os.Root // of the generation
-	l    proofLayer
-	m    module.Version
-	base string // of the module's files, without extension
-	left map[string]bool
+	root     *os.Root // of the generation
+	l        proofLayer
+	m        module.Version
+	base     string               // of the module's files, without extension
+	left     map[string]stateFile // that nothing has accounted for yet
+	wrong    map[string]bool
+	problems []FileProblem
+	at       string // the file that was opened last
+	buffers  [2][]byte
 }
 
-// proveFiles returns why the files are not those of the layer.
-func proveFiles(ctx context.Context, root *os.Root, l proofLayer, was stateLayer, extract bool) error {
-	m, _ := layerModule(l.desc)
-	name, err := moduleFile(m, "")
-	if err != nil {
-		return err
+// proveFiles returns which files are not those of the layer. A file that cannot be read is one of them.
+func proveFiles(ctx context.Context, root *os.Root, l proofLayer, was stateLayer, extract bool) ([]FileProblem, error) {
+	p := &layerProof{root: root, l: l, left: make(map[string]stateFile), wrong: make(map[string]bool)}
+	if len(was.Files) == 0 {
+		p.bad(genState, errors.New("it does not say which files there are"))
+		return p.problems, nil
 	}
-	if len(was.Files) == 0 || !untouched(root, ".", was.Files) {
-		return errors.New("its files are not as they were written")
-	}
-	p := &layerProof{root: root, l: l, m: m, base: genDownload + strings.TrimPrefix(name, downloadDir), left: make(map[string]bool)}
 	for _, f := range was.Files {
-		p.left[f.Name] = true
+		p.left[f.Name] = f
+		if problem := lookAt(root, f); problem != nil {
+			problem.Module = layerName(l.desc)
+			p.problems, p.wrong[f.Name] = append(p.problems, *problem), true
+		}
 	}
-	if layerKind(l.desc) == kindToolchain {
-		err = p.toolchain()
-	} else {
-		err = p.module()
+	if err := p.prove(ctx, was, extract); ctx.Err() != nil {
+		return nil, ctx.Err()
+	} else if err != nil {
+		p.bad(p.at, err)
+		clear(p.left)
 	}
-	if err == nil && (extract && layerKind(l.desc) != kindToolchain || was.GOROOT) {
-		err = p.extracted(ctx)
+	for name := range p.left {
+		p.problems = append(p.problems, FileProblem{name, layerName(l.desc), FileForeign, "it does not belong to it"})
 	}
-	if err == nil && len(p.left) > 0 {
-		err = fmt.Errorf("%d files do not belong to it", len(p.left))
-	}
-	return err
+	sortProblems(p.problems)
+	return p.problems, nil
 }
 
-// module makes the layer again.
-func (p *layerProof) module() error {
-	info, mod, err := p.small()
+func (p *layerProof) prove(ctx context.Context, was stateLayer, extract bool) error {
+	kind := layerKind(p.l.desc)
+	if kind == kindTool {
+		return p.tool(ctx, was)
+	}
+	p.m, _ = layerModule(p.l.desc)
+	name, err := moduleFile(p.m, "")
 	if err != nil {
 		return err
 	}
+	p.base = genDownload + strings.TrimPrefix(name, downloadDir)
 	f, size, err := p.openZip()
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	head, tail, err := moduleTar(p.m, info, mod, size)
-	if err != nil {
+	if f != nil {
+		defer f.Close()
+	}
+	whole, err := p.module(ctx, kind, f, size)
+	if err != nil || !was.GOROOT && (!extract || kind == kindToolchain) {
 		return err
 	}
-	h := sha256.New()
-	h.Write(head)
-	if _, err := io.Copy(h, f); err != nil {
-		return err
+	if !whole {
+		clear(p.left) // no zip tells what they have to be
+		return nil
 	}
-	h.Write(tail)
-	if got := digest.NewDigest(digest.SHA256, h); got != p.l.desc.Digest {
-		return fmt.Errorf("its files make the layer %s", got)
-	}
-	return nil
+	return p.extracted(ctx, kind == kindToolchain, f, size)
 }
 
-// toolchain proves the module zip that was given back.
-func (p *layerProof) toolchain() error {
-	info, mod, err := p.small()
-	if err != nil {
-		return err
-	}
-	if err := checkToolchainContent(moduleContent{info: info, mod: mod}, p.m.Version); err != nil {
-		return err
-	}
-	delete(p.left, p.base+".zip")
-	sum, err := dirhash.HashZip(filepath.Join(p.root.Name(), filepath.FromSlash(p.base+".zip")), dirhash.Hash1)
-	if want := p.l.desc.Annotations[AnnotationSum]; err == nil && sum != want {
-		err = fmt.Errorf("its zip has the sum %s, not %s", sum, want)
-	}
-	return err
+func (p *layerProof) bad(name string, err error) {
+	p.problems, p.wrong[name] = append(p.problems, FileProblem{name, layerName(p.l.desc), FileDamaged, err.Error()}), true
 }
 
-// small reads the files beside the zip.
-func (p *layerProof) small() (info, mod []byte, err error) {
-	if info, err = p.read(".info"); err != nil {
-		return nil, nil, err
-	}
-	mod, err = p.read(".mod")
-	return info, mod, err
-}
-
-func (p *layerProof) read(ext string) ([]byte, error) {
-	delete(p.left, p.base+ext)
-	return p.root.ReadFile(p.base + ext)
-}
-
+// open opens a file that looks right; nil: it is known not to be.
 func (p *layerProof) open(name string) (*os.File, error) {
+	if _, ok := p.left[name]; !ok && !p.wrong[name] {
+		p.problems, p.wrong[name] = append(p.problems, FileProblem{name, layerName(p.l.desc), FileMissing, "it was not unpacked"}), true
+	}
 	delete(p.left, name)
+	p.at = name
+	if p.wrong[name] {
+		return nil, nil
+	}
 	return p.root.Open(name)
+}
+
+// read returns a small file; nil: it is known not to be right.
+func (p *layerProof) read(name string, most int64) ([]byte, error) {
+	f, err := p.open(name)
+	if f == nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		p.bad(name, fmt.Errorf("it has more than %d bytes", most))
+		return nil, nil
+	}
+	return data, err
 }
 
 // openZip opens the zip, and returns how large it is.
 func (p *layerProof) openZip() (*os.File, int64, error) {
 	f, err := p.open(p.base + ".zip")
-	if err != nil {
+	if f == nil {
 		return nil, 0, err
 	}
 	stat, err := f.Stat()
@@ -134,92 +135,114 @@ func (p *layerProof) openZip() (*os.File, int64, error) {
 	return f, stat.Size(), nil
 }
 
-// extracted compares what lies unpacked with the zip, which has been proven.
-func (p *layerProof) extracted(ctx context.Context) error {
-	f, size, err := p.openZip()
+// module proves the three files of a module, and says whether the zip is right.
+func (p *layerProof) module(ctx context.Context, kind int, f *os.File, size int64) (bool, error) {
+	info, err := p.read(p.base+".info", maxInfo)
 	if err != nil {
+		return false, err
+	}
+	mod, err := p.read(p.base+".mod", maxGoMod)
+	if err != nil {
+		return false, err
+	}
+	if kind != kindToolchain && info != nil && mod != nil && f != nil {
+		same, err := p.isLayer(ctx, info, mod, f, size)
+		if same || err != nil {
+			return same, err
+		}
+	}
+	return p.each(kind, info, mod, f, size), ctx.Err()
+}
+
+// isLayer says whether the three files make the layer.
+func (p *layerProof) isLayer(ctx context.Context, info, mod []byte, f *os.File, size int64) (bool, error) {
+	head, tail, err := moduleTar(p.m, info, mod, size)
+	if err != nil {
+		return false, err
+	}
+	h := sha256.New()
+	h.Write(head)
+	if _, err := copyAll(ctx, h, io.LimitReader(f, size)); err != nil {
+		return false, err
+	}
+	h.Write(tail)
+	return digest.NewDigest(digest.SHA256, h) == p.l.desc.Digest, nil
+}
+
+// each judges the three files one by one. The .mod file is what the zip has as go.mod, or what stands for that where there
+// is none.
+func (p *layerProof) each(kind int, info, mod []byte, f *os.File, size int64) (whole bool) {
+	before := len(p.problems)
+	want := toolchainContent(p.m.Version)
+	if f != nil {
+		sum, err := zipSum(p.m, f, size)
+		if whole = err == nil && sum == p.l.desc.Annotations[AnnotationSum]; !whole {
+			p.bad(p.base+".zip", cmp.Or(err, fmt.Errorf("its sum is %s, not %s", sum, p.l.desc.Annotations[AnnotationSum])))
+		}
+	}
+	if whole && p.m.Path != toolchainPath {
+		want.mod = zipGoMod(f, size, p.m)
+	}
+	if mod != nil && (whole || p.m.Path == toolchainPath) && !bytes.Equal(mod, want.mod) {
+		p.bad(p.base+".mod", errors.New("it is another one"))
+	}
+	switch {
+	case info == nil:
+	case p.m.Path == toolchainPath && !bytes.Equal(info, want.info):
+		p.bad(p.base+".info", errors.New("it is another one"))
+	case p.m.Path != toolchainPath && checkInfo(info, p.m.Version) != nil:
+		p.bad(p.base+".info", checkInfo(info, p.m.Version))
+	case kind != kindToolchain && len(p.problems) == before && mod != nil && f != nil:
+		p.bad(p.base+".info", fmt.Errorf("with the files beside it it does not make the layer %s", p.l.desc.Digest))
+	}
+	return whole
+}
+
+// zipGoMod is the .mod file of a proven zip.
+func zipGoMod(f *os.File, size int64, m module.Version) []byte {
+	z, err := zip.NewReader(f, size)
+	if err != nil {
+		return nil
+	}
+	rc, err := z.Open(m.String() + "/go.mod")
+	if err != nil {
+		return []byte("module " + modfile.AutoQuote(m.Path) + "\n")
+	}
+	defer rc.Close()
+	data, _ := io.ReadAll(io.LimitReader(rc, maxGoMod))
+	return data
+}
+
+// tool makes the tar of the layer again, whose compressor may have been another.
+func (p *layerProof) tool(ctx context.Context, was stateLayer) error {
+	pkg, _, _ := layerTool(p.l.desc)
+	file, err := toolFile(pkg, p.l.platform)
+	if err != nil {
+		return err
+	}
+	name := path.Join(genGo, "bin", path.Base(file))
+	f, err := p.open(name)
+	if f == nil {
 		return err
 	}
 	defer f.Close()
-	z, err := zip.NewReader(f, size)
+	stat, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	goroot := layerKind(p.l.desc) == kindToolchain
-	if !goroot {
-		sum, err := p.read(".ziphash")
-		if err != nil || string(sum) != p.l.desc.Annotations[AnnotationSum] {
-			return errors.Join(err, errors.New("its .ziphash is another"))
-		}
+	head, tail, err := toolTar(file, stat.Size())
+	if err != nil {
+		return err
 	}
-	for _, entry := range z.File {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		for _, name := range p.places(strings.TrimPrefix(entry.Name, p.m.String()+"/"), goroot) {
-			if err := p.compare(entry, name); err != nil {
-				return err
-			}
-		}
+	h := sha256.New()
+	h.Write(head)
+	if _, err := copyAll(ctx, h, f); err != nil {
+		return err
+	}
+	h.Write(tail)
+	want, got := cmp.Or(p.l.diffID, was.DiffID), digest.NewDigest(digest.SHA256, h)
+	if got != want {
+		p.bad(name, fmt.Errorf("its bytes are others than were verified: %s, not %s", got, want))
 	}
 	return nil
-}
-
-// places are where a file of the zip lies. A toolchain's go.mod files are called _go.mod in its zip.
-func (p *layerProof) places(file string, goroot bool) []string {
-	renamed := file
-	if dir, base := path.Split(file); p.m.Path == toolchainPath && base == "_go.mod" {
-		renamed = dir + "go.mod"
-	}
-	if goroot && file == "go.env" {
-		return nil // goferry writes another
-	}
-	if goroot {
-		return []string{path.Join(genGo, renamed)}
-	}
-	dir, _, _ := strings.Cut(strings.TrimPrefix(p.base, genDownload), "/@v/")
-	dir = path.Join(genMod, dir+"@"+path.Base(p.base))
-	if renamed == file {
-		return []string{path.Join(dir, file)}
-	}
-	return []string{path.Join(dir, file), path.Join(dir, renamed)}
-}
-
-func (p *layerProof) compare(entry *zip.File, name string) error {
-	want, err := entry.Open()
-	if err != nil {
-		return err
-	}
-	defer want.Close()
-	got, err := p.open(name)
-	if err != nil {
-		return err
-	}
-	defer got.Close()
-	same, err := sameBytes(want, got)
-	if err == nil && !same {
-		err = fmt.Errorf("%s is not what the zip has", name)
-	}
-	return err
-}
-
-func sameBytes(a, b io.Reader) (bool, error) {
-	var bufA, bufB [64 << 10]byte
-	for {
-		n, errA := io.ReadFull(a, bufA[:])
-		m, errB := io.ReadFull(b, bufB[:])
-		if n != m || !bytes.Equal(bufA[:n], bufB[:m]) {
-			return false, nil
-		}
-		end := errA == io.EOF || errA == io.ErrUnexpectedEOF
-		if errA != nil && !end {
-			return false, errA
-		}
-		if errB != nil && errB != io.EOF && errB != io.ErrUnexpectedEOF {
-			return false, errB
-		}
-		if end {
-			return true, nil
-		}
-	}
 }

@@ -51,7 +51,7 @@ func UnpackedReceipt(ctx context.Context, dir string) (*Receipt, error) {
 			r.Blobs[d.desc.Digest] = d.desc.Size
 		}
 		for _, l := range v.layers() {
-			if layer, ok := was.Layers[l.desc.Digest]; ok && layer.Name == layerName(l.desc) && len(layer.Files) > 0 && untouched(root, ".", layer.Files) {
+			if layer, ok := was.Layers[l.desc.Digest]; ok && layer.Name == layerName(l.desc) && len(layer.Files) > 0 && untouched(root, layer.Files) {
 				r.Blobs[l.desc.Digest] = l.desc.Size
 			}
 		}

@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"io/fs"
@@ -15,9 +14,10 @@ import (
 )
 
 // A state says which layers a generation was made of, and what their files looked like when
-// they had been proven, so that a later generation can link them if nobody touched them.
+// they had been proven.
 type state struct {
-	Digest   digest.Digest                `json:"digest"` // of the first bundle's index
+	Digest   digest.Digest                `json:"digest"`        // of the first bundle's index
+	Dir      string                       `json:"dir,omitempty"` // as it was called, which stands in the settings
 	Bundles  []UnpackedBundle             `json:"bundles"`
 	Platform string                       `json:"platform"`
 	Extract  bool                         `json:"extract,omitempty"`
@@ -49,22 +49,20 @@ func fileState(name string, info fs.FileInfo) stateFile {
 	return stateFile{name, info.Mode(), info.Size(), info.ModTime()}
 }
 
-// linkable returns the files that the current generation has of a layer, if they were proven to be of the same layer
-// and nobody touched them since, as far as size, mode and time tell. What was GOROOT may be so no more: then its module
-// zip is taken.
+// linkable returns the files that the current generation has of a layer, if they were proven to be of the same layer.
+// What was GOROOT may be so no more: then its module zip is taken.
 func (g *generation) linkable(l proofLayer, goroot bool) []stateFile {
 	was, is := g.before.Layers[l.desc.Digest], layerState(l, goroot)
-	files := was.Files
-	if !goroot && layerKind(l.desc) == kindToolchain {
-		outside := func(f stateFile) bool { return !strings.HasPrefix(f.Name, genMod+"/") }
-		files = slices.DeleteFunc(slices.Clone(files), outside)
-	}
 	// That the layer is its own diff_id was proven with its digest.
 	sameForm := is.DiffID == "" || is.DiffID == was.DiffID || l.desc.MediaType == mediaTypeTar
-	if was.Name != is.Name || was.Sum != is.Sum || !sameForm || goroot && !was.GOROOT || len(files) == 0 || !g.untouched(files) {
+	if was.Name != is.Name || was.Sum != is.Sum || !sameForm || goroot && !was.GOROOT {
 		return nil
 	}
-	return files
+	if !goroot && layerKind(l.desc) == kindToolchain {
+		outside := func(f stateFile) bool { return !strings.HasPrefix(f.Name, genMod+"/") }
+		return slices.DeleteFunc(slices.Clone(was.Files), outside)
+	}
+	return was.Files
 }
 
 // link takes a layer's files from the current generation.
@@ -86,45 +84,19 @@ func (g *generation) link(l proofLayer, goroot bool, files []stateFile) error {
 	return nil
 }
 
-func (g *generation) untouched(files []stateFile) bool { return untouched(g.tree.root, g.old, files) }
-
-// untouched says whether files of a generation are as they were when they were written. Of one that is no file of a
-// generation it is not: others than goferry may have written the state.
-func untouched(root *os.Root, generation string, files []stateFile) bool {
+// untouched says whether files of a generation are as they were when they were written, as far as size, mode and time
+// tell. Of one that is no file of a generation it is not: others than goferry may have written the state.
+func untouched(root *os.Root, files []stateFile) bool {
 	for _, f := range files {
 		if !fs.ValidPath(f.Name) {
 			return false
 		}
-		info, err := root.Lstat(path.Join(generation, f.Name))
+		info, err := root.Lstat(f.Name)
 		if err != nil || info.Mode() != f.Mode || info.Size() != f.Size || !info.ModTime().Equal(f.ModTime) {
 			return false
 		}
 	}
 	return true
-}
-
-// same says whether the current generation, which it names, has all that this one has.
-func (g *generation) same() (string, bool) {
-	b, s := &g.before, &g.state
-	if !sameBundles(b.Bundles, s.Bundles) || b.Platform != s.Platform || b.Extract != s.Extract || len(b.Layers) != len(s.Layers) {
-		return "", false
-	}
-	if len(b.Common) != len(s.Common) || !g.untouched(b.Common) {
-		return "", false
-	}
-	for d, l := range s.Layers {
-		if len(b.Layers[d].Files) != len(l.Files) || !g.untouched(b.Layers[d].Files) {
-			return "", false
-		}
-	}
-	for _, name := range []string{genEnv, genGo + "/go.env"} {
-		was, _ := g.tree.root.ReadFile(path.Join(g.old, name))
-		is, _ := g.root.ReadFile(name)
-		if !bytes.Equal(was, is) {
-			return "", false // by an older goferry, which had other settings
-		}
-	}
-	return path.Base(g.old), true
 }
 
 // sameBundles says whether two lists have the same bundles, in whatever order.

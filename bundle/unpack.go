@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"runtime"
 	"slices"
 	"strings"
@@ -58,26 +59,17 @@ type UnpackedBundle struct {
 //
 // All is written below a name of its own and becomes current in one step, after every byte was
 // proven and is on the disk: whoever uses dir/current sees the old generation or the new one.
-// When anything fails dir is as it was. Layers that the current generation has, untouched, are
-// linked from it and not read again, so a delta can do without them. One Unpack at a time works on a dir; others wait.
+// When anything fails dir is as it was. Layers that the current generation has, and whose files are proven to be right, are
+// linked from it, so a delta can do without them. A file that is damaged or missing comes from the bundles again, and one
+// that nobody unpacked is not there any more; where all is right already nothing is written. One Unpack at a time works on
+// a dir; others wait.
 //
 // Bundles are merged, or refused, as [OpenSite] does it. A bundle of a directory is added to by its
 // digest: another bundle of the same name does not replace it.
 func Unpack(ctx context.Context, bundles []SiteBundle, dir string, opts UnpackOptions) (*Unpacked, error) {
-	if opts.Platform == (gomod.Platform{}) {
-		opts.Platform = gomod.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}
-	}
-	if len(bundles) == 0 {
-		return nil, errors.New("unpack: no bundle")
-	}
-	if opts.Warn == nil {
-		opts.Warn = func(string) {}
-	}
-	u := &unpacker{opts: opts, contents: make(map[string]moduleContent), tools: make(map[digest.Digest]toolContent)}
-	for _, b := range bundles {
-		if err := u.take(b); err != nil {
-			return nil, err
-		}
+	u, err := newUnpacker(bundles, opts)
+	if err != nil {
+		return nil, err
 	}
 	t, err := openTree(ctx, dir)
 	if err != nil {
@@ -98,13 +90,39 @@ type unpacker struct {
 	bundles []SiteBundle // of the one platform; those that stay last
 	kept    oci.Store    // of those that stay; nil: there are none
 	tree    *tree
-	layers  map[string]siteLayer // to be unpacked, by name
-	goroot  string               // name of the layer that becomes GOROOT
+	parts   []part
+	merged  *merged
+	layers  map[string]siteLayer     // to be unpacked, by name
+	goroot  string                   // name of the layer that becomes GOROOT
+	links   map[string][]stateFile   // of layers that the current generation has, by name
+	damage  map[string][]FileProblem // of layers that it has, and not as they were, by name
 
 	mu       sync.Mutex
 	contents map[string]moduleContent      // by "path@version"
 	tools    map[digest.Digest]toolContent // by layer
 	result   Unpacked
+}
+
+func newUnpacker(bundles []SiteBundle, opts UnpackOptions) (*unpacker, error) {
+	if opts.Platform == (gomod.Platform{}) {
+		opts.Platform = gomod.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}
+	}
+	if len(bundles) == 0 {
+		return nil, errors.New("unpack: no bundle")
+	}
+	if opts.Warn == nil {
+		opts.Warn = func(string) {}
+	}
+	u := &unpacker{
+		opts: opts, contents: make(map[string]moduleContent), tools: make(map[digest.Digest]toolContent),
+		damage: make(map[string][]FileProblem),
+	}
+	for _, b := range bundles {
+		if err := u.take(b); err != nil {
+			return nil, err
+		}
+	}
+	return u, nil
 }
 
 // take adds a bundle, if it is not there already.
@@ -132,29 +150,83 @@ func (v *Verified) platform(want gomod.Platform) (Platform, error) {
 }
 
 func (u *unpacker) run(ctx context.Context) error {
-	g, err := u.tree.stage()
+	g, err := u.tree.next()
 	if err != nil {
 		return err
 	}
-	defer g.discard()
-	if u.opts.Add && g.old != "" {
-		if err := u.stay(ctx, g); err != nil {
-			return err
-		}
+	defer g.close()
+	if err := u.prepare(ctx, g); err != nil {
+		return err
+	}
+	if u.kept != nil {
 		defer u.kept.Close()
+	}
+	same, err := u.same(ctx, g)
+	if same {
+		u.result.Generation = path.Base(g.old) // and the one before it stays that for Rollback
+	}
+	if same || err != nil {
+		return err
+	}
+	if err := u.checkRoom(); err != nil {
+		return err
+	}
+	previous := u.tree.target(linkCurrent)
+	if len(g.before.Bundles) == 0 || sameBundles(g.before.Bundles, u.result.Bundles) {
+		previous = u.tree.target(linkPrevious) // nobody wants to go back to what was damaged
 	}
 	if err := u.fill(ctx, g); err != nil {
 		return err
 	}
-	for _, b := range u.bundles {
-		u.result.Bundles = append(u.result.Bundles, UnpackedBundle{b.Name, b.Index.Digest})
-	}
-	if current, same := g.same(); same {
-		u.result.Generation = current // and the one before it stays that for Rollback
-		return nil
-	}
-	u.result.Generation, err = u.tree.publish(g, u.name(), u.tree.target(linkCurrent))
+	u.result.Generation, err = u.tree.publish(g, u.name(), previous)
 	return err
+}
+
+// prepare takes what stays, and decides what there is to do. The graphs, which have thousands of small files, are read
+// first; what contradicts itself in them is found before anything is written.
+func (u *unpacker) prepare(ctx context.Context, g *generation) error {
+	if u.opts.Add && g.old != "" {
+		if err := u.stay(ctx, g); err != nil {
+			return err
+		}
+	}
+	if err := u.openGraphs(ctx, g); err != nil {
+		return err
+	}
+	if err := u.checkHeads(g); err != nil {
+		return err
+	}
+	u.choose()
+	u.chooseTools()
+	if err := u.findLinks(ctx, g); err != nil {
+		return err
+	}
+	if err := u.checkStays(); err != nil {
+		return err
+	}
+	if err := u.checkThere(); err != nil {
+		return err
+	}
+	u.tell()
+	return nil
+}
+
+// tell says what will be there.
+func (u *unpacker) tell() {
+	r := &u.result
+	r.Record, r.GoVersion, r.GoEnv = u.merged.record, u.merged.record.GoVersion, u.tree.goEnv(u.merged.record, u.opts.Extract)
+	r.Linked = len(u.links)
+	for _, l := range u.layers {
+		switch layerKind(l.desc) {
+		case kindModule:
+			r.Modules++
+		case kindTool:
+			r.Tools++
+		}
+	}
+	for _, b := range u.bundles {
+		r.Bundles = append(r.Bundles, UnpackedBundle{b.Name, b.Index.Digest})
+	}
 }
 
 // name is that of the generation.
@@ -175,52 +247,29 @@ func (u *unpacker) name() string {
 	return name
 }
 
-// fill writes everything of a generation. The graphs, which have thousands of small files, are read
-// first; what contradicts itself in them is found before anything is written.
+// fill writes everything of a generation.
 func (u *unpacker) fill(ctx context.Context, g *generation) error {
-	parts, err := u.openGraphs(ctx, g)
-	if err != nil {
-		return err
-	}
-	m, err := merge(parts)
-	if err != nil {
-		return err
-	}
-	if err := u.checkHeads(g, m); err != nil {
-		return err
-	}
-	u.choose()
-	u.chooseTools(m, parts)
-	if err := u.checkThere(g); err != nil {
-		return err
-	}
-	if err := u.checkRoom(g, m); err != nil {
+	if err := g.stage(); err != nil {
 		return err
 	}
 	w := g.common()
-	if err := u.write(ctx, g, w, m); err != nil {
+	if err := u.write(ctx, g, w); err != nil {
 		return err
 	}
-	if err := u.checkGraphs(parts); err != nil {
+	if err := u.checkGraphs(); err != nil {
 		return err
 	}
-	if err := u.answers(ctx, w, m); err != nil {
-		return err
-	}
-	u.result.GoVersion, u.result.Record, u.result.GoEnv = m.record.GoVersion, m.record, u.tree.goEnv(m.record, u.opts.Extract)
-	g.state.Digest, g.state.Platform, g.state.Extract = u.result.Digest, u.opts.Platform.String(), u.opts.Extract
-	if err := u.keep(g, w, parts); err != nil {
-		return err
-	}
-	if err := u.tree.settings(w, m.record, u.opts.Extract); err != nil {
+	if err := u.common(ctx, u.tree.dir, w.write); err != nil {
 		return err
 	}
 	w.done()
+	g.state.Digest, g.state.Bundles, g.state.Dir = u.result.Digest, u.result.Bundles, u.tree.dir
+	g.state.Platform, g.state.Extract = u.opts.Platform.String(), u.opts.Extract
 	return nil
 }
 
 // write writes the layers, and beside them the files of the checksum database.
-func (u *unpacker) write(ctx context.Context, g *generation, w *layerWriter, m *merged) error {
+func (u *unpacker) write(ctx context.Context, g *generation, w *layerWriter) error {
 	todo := slices.SortedFunc(maps.Values(u.layers), siteLayer.larger)
 	u.bundles[0].report(total("unpack", todo))
 	defer saveProofs(u.bundles)
@@ -228,7 +277,7 @@ func (u *unpacker) write(ctx context.Context, g *generation, w *layerWriter, m *
 	todo = slices.Insert(todo, 0, database)
 	return parallel(ctx, runtime.GOMAXPROCS(0), todo, func(ctx context.Context, l siteLayer) error {
 		if l.v == nil {
-			return u.smallFiles(ctx, w, m.sumdb)
+			return smallFiles(ctx, w.write, u.merged.sumdb)
 		}
 		if err := u.layer(ctx, g, l); err != nil {
 			return fmt.Errorf("unpack %s: %s: %w", l.name, layerName(l.desc), err)

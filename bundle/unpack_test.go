@@ -149,7 +149,15 @@ func TestUnpackNext(t *testing.T) {
 func TestUnpackAgain(t *testing.T) {
 	s, _ := packTest(t, captured(t), t.TempDir())
 	dir := t.TempDir()
-	one, again := unpackTest(t, s, dir, false), unpackTest(t, s, dir, false)
+	one := unpackTest(t, s, dir, false)
+	made, err := os.Stat(filepath.Join(dir, "generations"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := unpackTest(t, s, dir, false)
+	if now, err := os.Stat(filepath.Join(dir, "generations")); err != nil || !now.ModTime().Equal(made.ModTime()) {
+		t.Errorf("something was written: %v", err)
+	}
 	if again.Generation != one.Generation {
 		t.Errorf("generation %s, want %s", again.Generation, one.Generation)
 	}
@@ -158,27 +166,60 @@ func TestUnpackAgain(t *testing.T) {
 	}
 }
 
-// What somebody touched in the generation before is not linked, but read from the bundle.
+// What changed in a generation, by whomever, is not linked but read from the bundle, and the damaged generation is not
+// what Rollback leads to.
 func TestUnpackMends(t *testing.T) {
-	for _, name := range []string{"go/bin/go", "mod/cache/download/example.com/!upper/sub/@v/v1.2.0.zip", "mod/cache/download/example.com/!upper/sub/@v/list", "env", "go/go.env"} {
+	s, _ := packTest(t, captured(t), t.TempDir())
+	dir := t.TempDir()
+	unpackTest(t, s, dir, false)
+	before := treeOf(t, filepath.Join(dir, "current"))
+	for name, damage := range damages(t) {
 		t.Run(name, func(t *testing.T) {
-			s, _ := packTest(t, captured(t), t.TempDir())
-			dir := t.TempDir()
-			unpackTest(t, s, dir, false)
-			file := filepath.Join(dir, "current", name)
-			good, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			evil := make([]byte, len(good))
-			if err := os.WriteFile(file, evil, 0o644); err != nil {
+			file := filepath.Join(dir, "current", strings.Fields(name)[0])
+			good, _ := os.ReadFile(file)
+			if err := damage(file); err != nil {
 				t.Fatal(err)
 			}
 			unpackTest(t, s, dir, false)
-			if got, err := os.ReadFile(file); err != nil || string(got) != string(good) {
+			if got, err := os.ReadFile(file); good != nil && filepath.Base(file) != genState && (err != nil || string(got) != string(good)) {
 				t.Errorf("after unpacking again %s is %.20q, %v", name, got, err)
 			}
+			if after := treeOf(t, filepath.Join(dir, "current")); !slices.Equal(after, before) {
+				t.Errorf("the tree has %v, had %v", after, before)
+			}
+			if _, err := Rollback(t.Context(), dir); err == nil {
+				t.Error("Rollback leads to the damaged generation")
+			}
 		})
+	}
+}
+
+// damages are ways to damage what was unpacked; the first word of the name is the file.
+func damages(t *testing.T) map[string]func(file string) error {
+	t.Helper()
+	zeros := func(file string) error {
+		info, err := os.Stat(file)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(file, make([]byte, info.Size()), 0o644)
+	}
+	silently := func(file string) error {
+		info, err := os.Stat(file)
+		if err != nil {
+			return err
+		}
+		return errors.Join(zeros(file), os.Chtimes(file, info.ModTime(), info.ModTime()))
+	}
+	create := func(file string) error { return os.WriteFile(file, nil, 0o644) }
+	const sub = "mod/cache/download/example.com/!upper/sub/@v/"
+	return map[string]func(string) error{
+		"go/bin/go has other bytes": zeros, "go/bin/go has lost a bit": silently, "go/bin/go gone": os.Remove,
+		"go/bin/go cannot be executed": func(file string) error { return os.Chmod(file, 0o644) },
+		sub + "v1.2.0.zip other bytes": zeros, sub + "v1.2.0.zip lost a bit": silently, sub + "v1.2.0.mod gone": os.Remove,
+		sub + "list other bytes": zeros, sub + "list lost a bit": silently, "env lost a bit": silently, "go/go.env gone": os.Remove,
+		"bundles/index.json lost a bit": silently, "state.json other bytes": zeros,
+		sub + "v9.9.9.zip foreign": create, "go/bin/gopher foreign": create, "foreign directory": func(file string) error { return os.Mkdir(file, 0o755) },
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 // checkThere fails if the bundles and the current generation do not have every layer between them. What is missing is
 // named before anything is written.
-func (u *unpacker) checkThere(g *generation) error {
+func (u *unpacker) checkThere() error {
 	var missing []string
 	for name, l := range u.layers {
 		if u.stays(l.v) || !l.v.lacks(l.desc) {
@@ -23,7 +23,7 @@ func (u *unpacker) checkThere(g *generation) error {
 			u.layers[name] = other
 			continue
 		}
-		if u.linkable(g, l) == nil {
+		if u.links[name] == nil {
 			missing = append(missing, name)
 		}
 	}

@@ -2,12 +2,14 @@ package bundle
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -16,9 +18,9 @@ import (
 	"github.com/goferry/goferry/oci"
 )
 
-// keep writes the documents and the graph layer of each bundle, as they are, for a later run that adds
+// keep hands over the documents and the graph layer of each bundle, as they are, for a later run that adds
 // to them: they prove what the generation's files are of.
-func (u *unpacker) keep(g *generation, w *layerWriter, parts []part) error {
+func (u *unpacker) keep(to writeFunc) error {
 	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
 	there := make(map[string]bool)
 	write := func(desc ocispec.Descriptor, data []byte) error {
@@ -27,18 +29,17 @@ func (u *unpacker) keep(g *generation, w *layerWriter, parts []part) error {
 			return nil // of two bundles
 		}
 		there[name] = true
-		return w.write(name, data)
+		return to(name, data)
 	}
 	for i, b := range u.bundles {
 		index.Manifests = append(index.Manifests, b.Index)
-		g.state.Bundles = append(g.state.Bundles, UnpackedBundle{b.Name, b.Index.Digest})
 		for _, d := range b.documents {
 			if err := write(d.desc, d.data); err != nil {
 				return err
 			}
 		}
 		var graph bytes.Buffer
-		if err := writeGraph(&graph, parts[i].files); err != nil {
+		if err := writeGraph(&graph, u.parts[i].files); err != nil {
 			return err
 		}
 		layers := b.Platforms[0].Layers
@@ -46,14 +47,15 @@ func (u *unpacker) keep(g *generation, w *layerWriter, parts []part) error {
 			return err
 		}
 	}
+	slices.SortFunc(index.Manifests, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Digest, b.Digest) })
 	data, err := json.Marshal(index)
 	if err != nil {
 		return err
 	}
-	if err := w.write(path.Join(genBundles, ocispec.ImageIndexFile), data); err != nil {
+	if err := to(path.Join(genBundles, ocispec.ImageIndexFile), data); err != nil {
 		return err
 	}
-	return w.write(path.Join(genBundles, ocispec.ImageLayoutFile), []byte(`{"imageLayoutVersion":"`+ocispec.ImageLayoutVersion+`"}`))
+	return to(path.Join(genBundles, ocispec.ImageLayoutFile), []byte(`{"imageLayoutVersion":"`+ocispec.ImageLayoutVersion+`"}`))
 }
 
 // stay takes the bundles of the current generation, as far as they are kept.
@@ -96,7 +98,8 @@ func (u *unpacker) touched(name string, cause error) error {
 
 // checkHeads warns of a checksum database on which go commands that used the directory so far will
 // not go on: they have seen the head of the generation before. One that contradicts it is refused.
-func (u *unpacker) checkHeads(g *generation, m *merged) error {
+func (u *unpacker) checkHeads(g *generation) error {
+	m := u.merged
 	name, key, err := sumdb.VerifierKey(m.record.SumDB)
 	if err != nil || m.record.SumDB == "" || g.old == "" {
 		return nil

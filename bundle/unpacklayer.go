@@ -3,7 +3,6 @@ package bundle
 import (
 	"cmp"
 	"context"
-	"errors"
 	"go/version"
 	"strings"
 
@@ -55,36 +54,17 @@ func (u *unpacker) isGOROOT(l siteLayer) bool {
 	return layerKind(l.desc) == kindToolchain && layerName(l.desc) == u.goroot
 }
 
-// linkable returns the files that the current generation has of a layer; none where it has to be read.
-func (u *unpacker) linkable(g *generation, l siteLayer) []stateFile {
-	if kind := layerKind(l.desc); kind != kindToolchain && kind != kindTool && u.opts.Extract != g.before.Extract {
-		return nil
-	}
-	return g.linkable(l.proofLayer, u.isGOROOT(l))
-}
-
 // layer links or writes what one layer holds.
 func (u *unpacker) layer(ctx context.Context, g *generation, l siteLayer) error {
+	if files := u.links[layerName(l.desc)]; files != nil {
+		l.v.report(Event{Stage: l.v.stage, Bytes: l.desc.Size, Skipped: true})
+		return g.link(l.proofLayer, u.isGOROOT(l), files)
+	}
 	if layerKind(l.desc) == kindTool {
 		return u.tool(ctx, g, l)
 	}
 	m, _ := layerModule(l.desc)
 	isModule := layerKind(l.desc) != kindToolchain // a further toolchain is one too
-	if layerKind(l.desc) == kindModule {
-		u.mu.Lock()
-		u.result.Modules++
-		u.mu.Unlock()
-	}
-	if files := u.linkable(g, l); files != nil {
-		if err := g.link(l.proofLayer, u.isGOROOT(l), files); err != nil {
-			return err
-		}
-		l.v.report(Event{Stage: l.v.stage, Bytes: l.desc.Size, Skipped: true})
-		return u.linkedLayer(g, l, m, isModule)
-	}
-	if u.stays(l.v) {
-		return u.touched(l.name, errors.New("not the files that were unpacked"))
-	}
 	var err error
 	w := g.layer(l.proofLayer, u.isGOROOT(l))
 	if isModule {
@@ -99,27 +79,6 @@ func (u *unpacker) layer(ctx context.Context, g *generation, l siteLayer) error 
 	u.mu.Lock()
 	u.result.Written += l.desc.Size
 	u.mu.Unlock()
-	return nil
-}
-
-// linkedLayer remembers what the graph is checked against, for a layer that was not read.
-func (u *unpacker) linkedLayer(g *generation, l siteLayer, m module.Version, isModule bool) error {
-	var content moduleContent
-	if isModule {
-		for ext, data := range map[string]*[]byte{".info": &content.info, ".mod": &content.mod} {
-			name, err := moduleFile(m, ext)
-			if err != nil {
-				return err
-			}
-			if *data, err = g.read(genDownload + strings.TrimPrefix(name, downloadDir)); err != nil {
-				return err
-			}
-		}
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.contents[layerName(l.desc)] = content
-	u.result.Linked++
 	return nil
 }
 

@@ -13,10 +13,10 @@ const moduleFrame = 8 << 10
 // checkRoom fails if the disk cannot take the files that are not linked. A module layer is as large as they are,
 // but for the tar around them. A toolchain is written as its module zip, and as GOROOT unpacked besides, which
 // is larger: by how much only reading would tell. A tool is about twice as large as its layer.
-func (u *unpacker) checkRoom(g *generation, m *merged) error {
+func (u *unpacker) checkRoom() error {
 	var need space.Need
 	for name, l := range u.layers {
-		if _, linked := g.before.Layers[l.desc.Digest]; linked {
+		if u.links[name] != nil {
 			continue
 		}
 		need.Add(l.desc.Size - moduleFrame)
@@ -25,7 +25,7 @@ func (u *unpacker) checkRoom(g *generation, m *merged) error {
 			need.Add(l.desc.Size)
 		}
 	}
-	for _, data := range m.sumdb {
+	for _, data := range u.merged.sumdb {
 		need.Add(int64(len(data)))
 	}
 	return space.Check(u.tree.dir, need)

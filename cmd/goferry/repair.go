@@ -24,8 +24,8 @@ func repairCommand() *cli.Command {
 			"themselves, and nothing else is read of them. Exits with 0 only if all is whole then, with 6 if\n" +
 			"something is whole nowhere. That makes the bytes right for the digests that the layout names;\n" +
 			"who made it is for \"goferry verify --key\" to say.\n\n" +
-			"Of a directory that was unpacked into, every file of the current generation is read, which unpack\n" +
-			"does not do where nobody seems to have touched it; and another takes its place if one was wrong.",
+			"Of a directory that was unpacked into, every file of the current generation is read, and another\n" +
+			"generation takes its place if one was wrong. What the bundles are is told by the directory.",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringSliceFlag{Name: "from", Usage: "take it from `REF`: a layout, an archive or a registry; may be repeated"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what is damaged, and whether it is there, and write nothing"},
