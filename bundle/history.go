@@ -43,7 +43,7 @@ func OpenHistory(file string) (*History, error) {
 	info, err := os.Stat(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		h.Lost = file + " is not there"
+		h.Lost = file + " is not there, which is right only before the first bundle was accepted"
 		return h, nil
 	case err != nil:
 		return nil, err

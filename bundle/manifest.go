@@ -81,7 +81,7 @@ func (r *Record) title() string {
 }
 
 func (r *Record) description() string {
-	d := fmt.Sprintf("%d Go modules", len(r.zips()))
+	d := plural(len(r.zips()), "Go module")
 	switch versions := r.GoVersions(); len(versions) {
 	case 0:
 	case 1:
@@ -90,9 +90,17 @@ func (r *Record) description() string {
 		d += " and the toolchains " + strings.Join(versions, ", ")
 	}
 	if n := len(r.ToolNames()); n > 0 {
-		d += fmt.Sprintf(" and %d tools", n)
+		d += " and " + plural(n, "tool")
 	}
 	return d
+}
+
+// plural is "1 tool" or "2 tools".
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // zips returns the modules that are carried whole.

@@ -102,6 +102,9 @@ func ParsePolicy(data []byte, load func(ref string) (*signing.Verifier, error)) 
 	return &Policy{file.Rules}, nil
 }
 
+// Rules is how many rules p has.
+func (p *Policy) Rules() int { return len(p.rules) }
+
 func (k policyKey) load(name string, load func(string) (*signing.Verifier, error)) (TrustedKey, error) {
 	var v *signing.Verifier
 	var err error

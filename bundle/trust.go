@@ -169,7 +169,7 @@ func (r *Rule) check(stored *storedSignatures, want digest.Digest, target string
 		return good, nil
 	case len(keys) > 0:
 		names := strings.Join(slices.Sorted(maps.Values(keys)), ", ")
-		return good, fmt.Errorf("%w: %s: signed by %d of at least %d keys (%s)%s", ErrUntrusted, want, len(keys), enough, names, some(reasons))
+		return good, fmt.Errorf("%w: %s: signed by %d of at least %s (%s)%s", ErrUntrusted, want, len(keys), plural(enough, "key"), names, some(reasons))
 	case len(reasons) > 0:
 		return nil, fmt.Errorf("%w: %s: no matching signature (%d found%s)", ErrUntrusted, want, len(reasons), some(reasons))
 	}

@@ -36,7 +36,7 @@ type set struct {
 	names    []string            // of bundles
 	served   []pageSource        // the same, for the page
 	versions map[string][]string // that are carried, by module path
-	modules  int // versions with a zip
+	modules  int                 // versions with a zip
 
 	stores []*sharedStore // each once
 	users  atomic.Int64

@@ -20,6 +20,8 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	}
 	cmd := app.Command(args[1])
 	switch {
+	case args[1] == "--version": // what most programs have
+		return arrange(app, slices.Concat(args[:1], []string{"version"}, args[2:]))
 	case cmd != nil:
 	case strings.HasPrefix(args[1], "-") && !slices.Contains(helpFlags, args[1]):
 		return nil, unknownRootFlag(app, args[1])
@@ -74,7 +76,7 @@ func separate(cmd *cli.Command, words []string) (flags, rest []string, err error
 
 func unknownRootFlag(app *cli.App, arg string) error {
 	err := usagef("unknown flag %q", arg)
-	if name := strings.TrimLeft(arg, "-"); app.Command(name) != nil { // --version
+	if name := strings.TrimLeft(arg, "-"); app.Command(name) != nil { // --verify
 		return withHint(err, "did you mean \"goferry %s\"?", name)
 	}
 	return withHint(err, "a command comes first; list them with \"goferry help\"")

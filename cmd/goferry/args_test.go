@@ -23,6 +23,7 @@ func TestArrange(t *testing.T) {
 		{"one dash is as good as two", "verify -format json a", "verify -format json -- a"},
 		{"help wins", "copy a b c --help", "copy --help"},
 		{"an alias of a command", "push a -q b", "push -q -- a b"},
+		{"--version is a command", "--version --format json", "version --format json --"},
 		{"nothing", "", ""},
 		{"an unknown command is root's to refuse", "frob --x", "frob --x"},
 		{"completion is left alone", "pack --sc --generate-bash-completion", "pack --sc --generate-bash-completion"},
@@ -43,7 +44,7 @@ func TestArrangeRefuses(t *testing.T) {
 		{"pack --zzzzzz", `pack: unknown flag "--zzzzzz"`, `list the flags with "goferry help pack"`},
 		{"verify a --formta=json", `verify: unknown flag "--formta"`, `did you mean "--format"?`},
 		{"pack -o", `flag -o needs a value`, ""},
-		{"--version", `unknown flag "--version"`, `did you mean "goferry version"?`},
+		{"--verify", `unknown flag "--verify"`, `did you mean "goferry verify"?`},
 		{"--plain-http copy a b", `unknown flag "--plain-http"`, `a command comes first; list them with "goferry help"`},
 	} {
 		app := newApp(strings.NewReader(""), io.Discard, io.Discard)

@@ -148,14 +148,15 @@ func (j *job) copy(c *cli.Context, src oci.Store, target, name string, count *co
 	return desc, errors.Join(err, dst.Close())
 }
 
-// announce tells the display how much there is to copy, where there is a display and what is
+// announce tells the display how much there is to copy, where that is shown and what is
 // copied is a bundle. Anything else is copied as well, so errors are left to the copy.
 func (j *job) announce(ctx context.Context, src oci.Store, target string) {
 	show := j.show
 	if a, ok := show.(audited); ok {
 		show = a.display
 	}
-	if _, off := show.(silent); off {
+	switch show.(type) {
+	case silent, *logLines:
 		return
 	}
 	if info, err := bundle.Inspect(ctx, src, target); err == nil {

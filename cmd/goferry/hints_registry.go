@@ -30,6 +30,8 @@ func registryHint(e *oci.ResponseError) string {
 		return accessHint(e)
 	case status == http.StatusNotFound && e.Method == http.MethodPost:
 		return fmt.Sprintf("the repository or its project does not exist at %s: some registries want it to be made first", e.URL.Host)
+	case status == http.StatusMethodNotAllowed && e.Method != http.MethodGet && e.Method != http.MethodHead:
+		return "what answers there is read-only, as \"goferry serve\" is: copy to a place that it serves, and it has the bundle without a restart"
 	case status == http.StatusTooManyRequests, status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
 		return "the registry is busy: run the same command again later, it goes on with what has arrived"
 	}

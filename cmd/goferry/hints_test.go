@@ -28,6 +28,8 @@ func TestRegistryHint(t *testing.T) {
 		{"PUT", "/v2/go/app/blobs/uploads/1", 413, "", robot, "client_max_body_size"},
 		{"POST", "/v2/app/blobs/uploads/", 404, "NAME_UNKNOWN", robot, "does not exist"},
 		{"GET", "/v2/app/blobs/x", 404, "BLOB_UNKNOWN", robot, ""},
+		{"PUT", "/v2/app/manifests/v1", 405, "", "", "read-only"},
+		{"GET", "/v2/app/manifests/v1", 405, "", "", ""},
 		{"PUT", "/v2/go/app/manifests/v1", 429, "TOOMANYREQUESTS", robot, "busy"},
 		{"PUT", "/v2/go/app/manifests/v1", 500, "UNKNOWN", robot, ""},
 	} {

@@ -70,12 +70,12 @@ func printInfo(w io.Writer, info *bundle.Info) error {
 	for _, key := range slices.Sorted(maps.Keys(info.Annotations)) {
 		fmt.Fprintf(t, "%s\t%s\n", printable(key), printable(info.Annotations[key]))
 	}
-	fmt.Fprintf(t, "total\t%d modules, %d blobs, %s\n", len(info.Modules), info.Blobs, size(info.Size))
+	fmt.Fprintf(t, "total\t%s, %s, %s\n", count(len(info.Modules), "module"), count(info.Blobs, "blob"), size(info.Size))
 	if d := info.Delta; d != nil {
 		fmt.Fprintf(t, "delta\twithout %s, %s, of %s\n", count(int(d.Blobs), "blob"), size(d.Bytes), baseNames(d))
 	}
 	if n := len(info.NotInSumDB); n > 0 {
-		fmt.Fprintf(t, "not in the checksum database\t%d modules\n", n)
+		fmt.Fprintf(t, "not in the checksum database\t%s\n", count(n, "module"))
 	}
 	fmt.Fprint(t, "\nPLATFORM\tFORM\tTOOLCHAINS\tLAYERS\tSIZE\tMANIFEST\n")
 	for _, p := range info.Platforms {

@@ -12,7 +12,7 @@ import (
 	"github.com/goferry/goferry/oci"
 )
 
-const deltaHint = "if it is a delta, copy first what it builds on; else \"goferry verify\" names all that is damaged, and \"goferry repair\" mends it"
+const deltaHint = "if it is a delta, copy first what it builds on, or name that with --since for the copy to be a delta too; else \"goferry verify\" names all that is damaged, and \"goferry repair\" mends it"
 
 // nameMissing names the modules whose blobs are neither at the job's first place nor at its last.
 func (j *job) nameMissing(err error) error {
@@ -86,12 +86,4 @@ func baseNames(d *oci.Delta) string {
 		names = append(names, root.String())
 	}
 	return firstFew(names)
-}
-
-// count is "1 blob" or "2 blobs".
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -36,6 +36,14 @@ func printJSON(c *cli.Context, v any) error {
 // size returns n bytes in the unit a person would say it in.
 func size(n int64) string { return space.Text(n) }
 
+// count is "1 blob" or "2 blobs".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 // replaceFile writes a file wholly or not at all.
 func replaceFile(name string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")

@@ -50,8 +50,7 @@ func policy(c *cli.Context) error {
 		return withHint(usagef("policy: it takes check, --policy FILE and maybe a reference"), "goferry policy %s", c.Command.ArgsUsage)
 	}
 	if c.NArg() == 1 {
-		_, err := readPolicy(c)
-		return err
+		return checkPolicy(c)
 	}
 	j, err := begin(c, c.Args().Get(1))
 	if err != nil {
@@ -73,6 +72,24 @@ func policy(c *cli.Context) error {
 		return j.explain(err)
 	}
 	return printDecisions(c, string(digest), decisions)
+}
+
+// checkPolicy says whether the policy can be followed, whatever bundle it is for.
+func checkPolicy(c *cli.Context) error {
+	if err := checkFormat(c, "text", "json"); err != nil {
+		return err
+	}
+	p, err := readPolicy(c)
+	if err != nil {
+		return err
+	}
+	if c.String("format") == "json" {
+		return printJSON(c, struct {
+			Rules int `json:"rules"`
+		}{p.Rules()})
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%s: %s, which can be followed\n", c.String("policy"), count(p.Rules(), "rule"))
+	return err
 }
 
 // printDecisions prints what became of each rule, and fails unless one is kept.

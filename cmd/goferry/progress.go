@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"sync"
 	"time"
@@ -21,7 +22,7 @@ type display interface {
 }
 
 func progressFlag() cli.Flag {
-	return &cli.StringFlag{Name: "progress", Value: "auto", Usage: "show progress as `auto|plain|json|off`; auto shows it on a terminal only"}
+	return &cli.StringFlag{Name: "progress", Value: "auto", Usage: "show progress as `auto|plain|json|off`; auto moves lines on a terminal, and elsewhere prints one each half minute"}
 }
 
 func quietFlag() cli.Flag {
@@ -44,7 +45,7 @@ func chooseDisplay(c *cli.Context) (display, error) {
 		return e, nil
 	}
 	if mode == "auto" {
-		mode = "off"
+		mode = "log"
 		if isTerminal(w) && os.Getenv("TERM") != "dumb" {
 			mode = "terminal"
 		}
@@ -57,6 +58,8 @@ func chooseDisplay(c *cli.Context) (display, error) {
 		return newTerminal(w, c.Command.Name), nil
 	case "plain":
 		return &lines{Writer: w, every: 3 * time.Second, print: plainLine}, nil
+	case "log":
+		return newLog(w, c.Command.Name), nil
 	case "off", "": // a command without the flag shows nothing
 		return silent{w}, nil
 	}
@@ -116,21 +119,9 @@ func (s *stage) rate() int64 {
 
 // String is "12/220 modules, 3.4 MB/211.0 MB, 48.1 MB/s" without what is not known.
 func (s *stage) String() string {
-	text := fmt.Sprint(s.Items)
+	text := count(s.Items, s.unit())
 	if s.TotalItems > 0 {
-		text += fmt.Sprintf("/%d", s.TotalItems)
-	}
-	switch s.Name {
-	case "sign":
-		text += " manifests"
-	case "rehearse":
-		text += " commands"
-	case "copy", "repair":
-		text += " blobs"
-	case "push":
-		text += " layers"
-	default:
-		text += " modules"
+		text = fmt.Sprintf("%d/%s", s.Items, count(s.TotalItems, s.unit()))
 	}
 	if s.Bytes > 0 {
 		text += ", " + size(s.Bytes)
@@ -142,6 +133,21 @@ func (s *stage) String() string {
 		}
 	}
 	return text
+}
+
+// unit is what the items of the stage are.
+func (s *stage) unit() string {
+	switch s.Name {
+	case "sign":
+		return "manifest"
+	case "rehearse":
+		return "command"
+	case "copy", "repair":
+		return "blob"
+	case "push":
+		return "layer"
+	}
+	return "module"
 }
 
 // lines prints a line for each stage now and then, and one when it is over.
@@ -172,11 +178,58 @@ func (l *lines) show(s *stage, now time.Time) {
 func (l *lines) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.showFresh()
+}
+
+// showFresh shows the stages that have changed, and says whether there are any.
+func (l *lines) showFresh() (shown bool) {
 	for _, s := range l.stages {
 		if s.fresh {
 			l.show(s, time.Now())
+			shown = true
 		}
 	}
+	return shown
+}
+
+// logLines is for who is no terminal, as a log is: nothing for what is soon over, else a line each half minute, so that
+// nobody takes the command for dead.
+type logLines struct {
+	lines
+	command string
+	began   time.Time
+	timer   *time.Timer
+	closed  bool
+}
+
+const logInterval = 30 * time.Second
+
+func newLog(w io.Writer, command string) *logLines {
+	l := &logLines{lines: lines{Writer: w, every: math.MaxInt64, print: plainLine}, command: command, began: time.Now()}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.timer = time.AfterFunc(logInterval, l.tick)
+	return l
+}
+
+// tick prints what has changed, or for how long nothing has been to be told.
+func (l *logLines) tick() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	if !l.showFresh() {
+		tell(l.Writer, "", fmt.Sprintf("%s: since %s", l.command, time.Since(l.began).Round(time.Second)))
+	}
+	l.timer.Reset(logInterval)
+}
+
+func (l *logLines) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	l.timer.Stop()
 }
 
 // find returns the stage with the name, new at the end of the list if need be.

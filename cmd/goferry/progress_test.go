@@ -46,6 +46,25 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// TestLog holds that a log has a line each half minute, whether there is anything to tell or not, and none of what is
+// soon over.
+func TestLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out syncBuffer
+		l := newLog(&out, "pack")
+		time.Sleep(45 * time.Second) // of the bubble's time
+		l.event(bundle.Event{Stage: "pack", Items: 1, TotalItems: 1})
+		l.event(bundle.Event{Stage: "push", Items: 2})
+		time.Sleep(30 * time.Second)
+		l.event(bundle.Event{Stage: "push", Items: 1})
+		l.close()
+		time.Sleep(time.Hour)
+		if got, want := out.String(), "goferry: pack: since 30s\ngoferry: pack: 1/1 module\ngoferry: push: 2 layers\n"; got != want {
+			t.Errorf("the log has %q, want %q", got, want)
+		}
+	})
+}
+
 // TestTerminal holds that events from many goroutines, lines for people and the end do not
 // wait for each other, and that every line gets out.
 func TestTerminal(t *testing.T) {

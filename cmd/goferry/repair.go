@@ -153,8 +153,8 @@ func printRepaired(c *cli.Context, what string, r *bundle.Repaired, whole bool) 
 	if c.Bool("dry-run") && len(r.Mended) > 0 {
 		end = ", with the same command and no --dry-run"
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s: %d %s, %s%s\n",
-		what, r.Blobs, size(r.Bytes), len(r.Mended), done, size(r.Fetched), end)
+	_, err := fmt.Fprintf(c.App.Writer, "%s: %s, %s: %d %s, %s%s\n",
+		what, count(r.Blobs, "blob"), size(r.Bytes), len(r.Mended), done, size(r.Fetched), end)
 	if err == nil && r.Left > 0 {
 		_, err = fmt.Fprintf(c.App.Writer, "%s are left out, as of a delta\n", count(r.Left, "blob"))
 	}

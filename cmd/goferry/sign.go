@@ -143,7 +143,7 @@ func signedText(s *bundle.Signed) string {
 	}
 	of := ""
 	if s.Manifests > 0 {
-		of = fmt.Sprintf(" of the index and %d manifests", s.Manifests)
+		of = " of the index and " + count(s.Manifests, "manifest")
 	}
-	return fmt.Sprintf("made %d signatures%s, by the key with the SHA-256 %s", s.Added, of, s.KeyID)
+	return fmt.Sprintf("made %s%s, by the key with the SHA-256 %s", count(s.Added, "signature"), of, s.KeyID)
 }

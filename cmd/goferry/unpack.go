@@ -114,13 +114,13 @@ func printUnpacked(c *cli.Context, u *bundle.Unpacked) error {
 	}
 	tools, of := "", ""
 	if u.Tools > 0 {
-		tools = fmt.Sprintf(", %d tools", u.Tools)
+		tools = ", " + count(u.Tools, "tool")
 	}
 	if n := len(u.Bundles); n > 1 {
 		of = fmt.Sprintf(", of %d bundles", n)
 	}
 	current := filepath.Join(u.Dir, "current")
-	_, err := fmt.Fprintf(c.App.Writer, "%s: %d modules, %s%s%s\n", current, u.Modules, printable(toolchain), tools, of)
+	_, err := fmt.Fprintf(c.App.Writer, "%s: %s, %s%s%s\n", current, count(u.Modules, "module"), printable(toolchain), tools, of)
 	if err == nil && !c.Bool("quiet") {
 		tell(c.App.ErrWriter, "hint", fmt.Sprintf("use it with \". %s\", or see \"goferry env %s\"", filepath.Join(current, "env"), u.Dir))
 	}

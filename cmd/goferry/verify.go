@@ -103,8 +103,8 @@ func (j *job) verifyArtifact(c *cli.Context, store oci.Store, target string, bel
 	if err != nil || c.String("format") == "json" {
 		return j.explain(err)
 	}
-	_, err = fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s: all as their digests say\nnot a goferry bundle: nothing else was checked\n%s",
-		r.Digest, r.Blobs, size(r.Bytes), signedBy(r.Signatures)+attestedBy(r.Attestations))
+	_, err = fmt.Fprintf(c.App.Writer, "%s: %s, %s: all as their digests say\nnot a goferry bundle: nothing else was checked\n%s",
+		r.Digest, count(r.Blobs, "blob"), size(r.Bytes), signedBy(r.Signatures)+attestedBy(r.Attestations))
 	return err
 }
 
@@ -119,10 +119,10 @@ func printReport(c *cli.Context, r *bundle.Report, well bool) error {
 	}
 	tools := ""
 	if r.Tools > 0 {
-		tools = fmt.Sprintf(", %d tools", r.Tools)
+		tools = ", " + count(r.Tools, "tool")
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "%s: %d blobs, %s, %d modules, %d toolchains%s: all as they have to be\n%s%s",
-		r.Digest, r.Blobs, size(r.Bytes), r.Modules, r.Toolchains, tools, rememberedLine(r.Remembered), provenBy(r))
+	_, err := fmt.Fprintf(c.App.Writer, "%s: %s, %s, %s, %s%s: all as they have to be\n%s%s",
+		r.Digest, count(r.Blobs, "blob"), size(r.Bytes), count(r.Modules, "module"), count(r.Toolchains, "toolchain"), tools, rememberedLine(r.Remembered), provenBy(r))
 	return err
 }
 
@@ -142,7 +142,7 @@ func provenBy(r *bundle.Report) string {
 		b.WriteString("no checksum database: the sums are held against nothing but the bundle's record and its go.sum\n")
 	} else {
 		fmt.Fprintf(&b, "checksum database: %s\n%s", printable(r.SumDB), treeHeadLine(r.TreeHeads))
-		fmt.Fprintf(&b, "not covered by it: %d\n", len(r.NotInSumDB))
+		b.WriteString(coveredLine(r))
 		for i, name := range r.NotInSumDB {
 			if i == most {
 				fmt.Fprintf(&b, "  and %d more, which --format json lists\n", len(r.NotInSumDB)-most)
@@ -153,6 +153,14 @@ func provenBy(r *bundle.Report) string {
 	}
 	b.WriteString(signedBy(r.Signatures) + attestedBy(r.Attestations))
 	return b.String()
+}
+
+// coveredLine says how much of a bundle its checksum database speaks for.
+func coveredLine(r *bundle.Report) string {
+	if len(r.NotInSumDB) == 0 {
+		return "covered by it: everything\n"
+	}
+	return fmt.Sprintf("not covered by it: %s\n", count(len(r.NotInSumDB), "module version"))
 }
 
 // treeHeadLine says up to where the checksum database goes, and from where go commands can go on.
