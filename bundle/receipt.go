@@ -66,10 +66,16 @@ func (r *Receipt) parse(data []byte) error {
 	return nil
 }
 
-// Encode writes the receipt: the same for the same blobs and bundles.
+// Encode writes the receipt: the same for the same blobs and bundles. What [ParseReceipt] would not take is an error.
 func (r *Receipt) Encode() ([]byte, error) {
 	data, err := json.Marshal(r)
-	return append(data, '\n'), err
+	if err != nil {
+		return nil, err
+	}
+	if err := new(Receipt).parse(data); err != nil {
+		return nil, fmt.Errorf("receipt of %d bundles, %d blobs: more than is read again, take one of fewer bundles: %w", len(r.Bundles), len(r.Blobs), err)
+	}
+	return append(data, '\n'), nil
 }
 
 // AddTo adds to a base what the receipt says is there.

@@ -3,8 +3,11 @@ package bundle
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/go-digest"
 )
 
 const goodReceipt = `{"mediaType":"application/vnd.goferry.receipt.v1+json","bundles":[{"digest":"sha256:` + zeros + `","name":"app","tag":"v1","sequence":7}],"blobs":{"sha256:` + zeros + `":12}}` + "\n"
@@ -38,6 +41,18 @@ func TestParseReceipt(t *testing.T) {
 		if r, err := ParseReceipt([]byte(text)); !errors.Is(err, ErrMismatch) || r != nil {
 			t.Errorf("%s: ParseReceipt() = %v, %v", name, r, err)
 		}
+	}
+}
+
+// TestEncodeReceipt holds that no receipt is written that nobody could read.
+func TestEncodeReceipt(t *testing.T) {
+	r := newReceipt()
+	for i := range 100_000 {
+		r.Blobs[digest.Digest(fmt.Sprintf("sha256:%064x", i))] = 1
+	}
+	if data, err := r.Encode(); err == nil {
+		_, err := ParseReceipt(data)
+		t.Errorf("Encode() of %d blobs = %d bytes, which are read as %v", len(r.Blobs), len(data), err)
 	}
 }
 

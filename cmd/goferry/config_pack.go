@@ -90,15 +90,19 @@ func packOne(c *cli.Context, b bundleConfig, lock *lockedBundle) (json.RawMessag
 	}
 	flags = slices.Concat(flags, passed(c), []string{"--output=" + refs[0]})
 	result, err := runAs(c, "pack", flags, func(sub *cli.Context) error { return packBundle(sub, lock) })
-	for _, ref := range refs[1:] {
-		if err == nil {
-			_, err = runAs(c, "copy", append(passed(c), refs[0], ref), copyBundle)
-		}
+	if err != nil {
+		return nil, err
+	}
+	for i, ref := range refs[1:] {
+		_, err := runAs(c, "copy", append(passed(c), refs[0], ref), copyBundle)
 		if sign := b.signFlags(); err == nil && len(sign) > 0 {
 			_, err = runAs(c, "sign", slices.Concat(sign, passed(c), []string{ref}), signUnlessArchive)
 		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w (written before: %s)", ref, err, strings.Join(refs[:i+1], ", "))
+		}
 	}
-	return result, err
+	return result, nil
 }
 
 // signFlags are those of sign that sign the bundle as pack does: under another tag it needs a signature of its own.
