@@ -44,6 +44,7 @@ func (g *goCommand) findProjects(ctx context.Context, dirs []string, c *Captured
 			if err != nil {
 				return nil, nil, err
 			}
+			g.warnOutside(w.work.Replace, filepath.Dir(work), filepath.Dir(work))
 			spaces = append(spaces, w)
 			roots = append(roots, w.members...)
 		}
@@ -133,24 +134,27 @@ func (g *goCommand) readProject(root string, spaces []workspace, c *Captured) (m
 	if f.Module == nil {
 		return mainModule{}, fmt.Errorf("capture %s: no module line", name)
 	}
-	g.warnOutside(f, root, spaces)
+	g.warnOutside(f.Replace, root, sourceTree(root, spaces))
 	path := f.Module.Mod.Path
 	c.Projects = append(c.Projects, Project{Path: path, GoMod: data, GoSum: sum})
 	return mainModule{name: path, dir: root, file: data}, c.addSums(filepath.Join(root, "go.sum"), sum)
 }
 
-// warnOutside tells of replacements by a directory which whoever carries the
-// project's own source across would leave behind.
-func (g *goCommand) warnOutside(f *modfile.File, root string, spaces []workspace) {
-	top := root
+// sourceTree is what whoever carries a project's own source carries: its directory, or that of its workspace.
+func sourceTree(root string, spaces []workspace) string {
 	for _, w := range spaces {
 		if slices.Contains(w.members, root) && inside(root, filepath.Dir(w.file)) {
-			top = filepath.Dir(w.file)
+			return filepath.Dir(w.file)
 		}
 	}
-	for _, r := range f.Replace {
-		if r.New.Version == "" && !inside(absolute(root, r.New.Path), top) {
-			g.warn(fmt.Sprintf("%s is replaced by %s, which lies outside the project and is not captured", r.Old.Path, r.New.Path))
+	return root
+}
+
+// warnOutside tells of replacements by directories outside of the source tree top, named in a file in dir.
+func (g *goCommand) warnOutside(replace []*modfile.Replace, dir, top string) {
+	for _, r := range replace {
+		if r.New.Version == "" && !inside(absolute(dir, r.New.Path), top) {
+			g.warn(fmt.Sprintf("%s is replaced by %s, which lies outside the project: that is source, which is carried with the project and not captured", r.Old.Path, r.New.Path))
 		}
 	}
 }

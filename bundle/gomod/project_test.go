@@ -39,6 +39,23 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+func TestReplaceInWorkspace(t *testing.T) {
+	b := newBench(t, map[string]string{
+		"go.work":  "go 1.22\n\nuse ./x\n\nreplace example.com/c => ../elsewhere/c\n",
+		"x/go.mod": "module example.com/x\n\ngo 1.22\n\nrequire example.com/c v1.0.0\n",
+		"x/x.go":   "package x\n\nimport _ \"example.com/c\"\n",
+	})
+	b.write("elsewhere/c/go.mod", "module example.com/c\n\ngo 1.22\n\nrequire example.com/b v1.1.0\n")
+	b.write("elsewhere/c/c.go", "package c\n\nimport _ \"example.com/b\"\n")
+	c := b.mustCapture(Options{Dirs: []string{b.dir("")}})
+	if got := names(c.Modules); got != "b@v1.1.0 c@v1.0.0" { // the latter for the member alone
+		t.Errorf("Modules = %s", got)
+	}
+	if !b.warned("example.com/c", "../elsewhere/c", "outside") {
+		t.Errorf("warnings %q", b.warnings)
+	}
+}
+
 func TestWorkspace(t *testing.T) {
 	b := newBench(t, map[string]string{
 		"go.work":  "go 1.23.4\n\nuse ./x\n\nuse ./y\n",
