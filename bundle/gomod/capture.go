@@ -83,7 +83,7 @@ func (g *goCommand) ask(ctx context.Context, mains []mainModule, spaces []worksp
 	if err != nil {
 		return false, err
 	}
-	c.Extra = s.extra[:asked]
+	c.Extra, c.Cgo = s.extra[:asked], s.cgoPackages()
 	if err := g.collect(ctx, s, c); err != nil {
 		return false, err
 	}

@@ -30,6 +30,9 @@
 // directories can require it, and is captured like an extra module. Nobody else is asked whether the version exists;
 // but one that was fetched before has to be the same. Of a git repository only what git tracks counts.
 //
+// Beside that "go list -deps -test" tells, for each platform, which packages of the main modules' builds and tests are
+// built with a C compiler. That is for people; nothing else depends on it.
+//
 // # Tools
 //
 // A tool is built as "go install PKG@V" does it: of the versions that its own module requires, whatever the
@@ -128,7 +131,7 @@ type Options struct {
 	Modules   []module.Version // extra modules; Version may be a query such as "latest"
 	Locals    []Local          // directories to make further extra modules of
 	Scope     Scope            // "" means Dev
-	Platforms []Platform       // platforms to take the toolchains for
+	Platforms []Platform       // platforms to take the toolchains for, and to look for C on
 
 	// Toolchains are "auto", "none", "latest", "go1.26.8" or "1.26.8", in any number; the
 	// first that comes to a version is Captured.GoVersion. None means "auto".
@@ -163,6 +166,7 @@ type Captured struct {
 	Extra      []module.Version // what Options.Modules came to, in that order
 	Toolchains []Toolchain      // each Go version for each platform: GoVersion first, then as asked for; sorted by platform
 	Tools      []Tool           // sorted by package and platform
+	Cgo        []CgoPackage     // what is built with a C compiler, sorted by path
 	Projects   []Project        // the main modules, sorted by path
 	GoVersion  string           // what the first toolchain asked for came to, as "go1.26.8"; "" for none
 	Env        GoEnv

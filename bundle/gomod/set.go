@@ -25,6 +25,8 @@ type set struct {
 
 	extra []module.Version // what the extra modules came to
 
+	cgo map[string][]Platform // packages that are built with a C compiler
+
 	goVersion string // highest that a main module asks for, as "go1.26"
 
 	// unsettled says that the answer may be another tomorrow, from the same
@@ -35,7 +37,7 @@ type set struct {
 func newSet() *set {
 	return &set{
 		built: map[module.Version]bool{}, zips: map[module.Version]bool{},
-		mods: map[module.Version]bool{}, infos: map[module.Version]bool{},
+		mods: map[module.Version]bool{}, infos: map[module.Version]bool{}, cgo: map[string][]Platform{},
 	}
 }
 
@@ -53,7 +55,7 @@ func (g *goCommand) captureModules(ctx context.Context, mains []mainModule, spac
 	}
 	for i, m := range mains {
 		g.progress(Event{Phase: "resolve", Module: m.name})
-		if err := g.captureMain(ctx, m, fmt.Sprintf("main%d", i), opts.Scope, s); err != nil {
+		if err := g.captureMain(ctx, m, fmt.Sprintf("main%d", i), opts, s); err != nil {
 			return nil, err
 		}
 	}
@@ -68,7 +70,7 @@ func (g *goCommand) captureModules(ctx context.Context, mains []mainModule, spac
 
 // captureMain adds to s what one main module needs. The go commands run side
 // by side, each with a go.mod of its own; list waits for the sums of the others.
-func (g *goCommand) captureMain(ctx context.Context, m mainModule, name string, scope Scope, s *set) error {
+func (g *goCommand) captureMain(ctx context.Context, m mainModule, name string, opts Options, s *set) error {
 	f, err := modfile.Parse(m.name+"/go.mod", m.file, nil)
 	if err != nil {
 		return fmt.Errorf("capture: %w", err)
@@ -80,15 +82,20 @@ func (g *goCommand) captureMain(ctx context.Context, m mainModule, name string, 
 	}
 	download, tidy := start("download"), start("tidy")
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return download.download(groupCtx) })
-	if scope != Build {
+	group.Go(func() error {
+		if err := download.download(groupCtx); err != nil {
+			return err
+		}
+		return start("cgo").cgo(groupCtx, sortedPlatforms(opts.Platforms))
+	})
+	if opts.Scope != Build {
 		group.Go(func() error { return tidy.tidy(groupCtx) })
 	}
-	if scope == All {
+	if opts.Scope == All {
 		group.Go(func() error { return start("all").downloadAll(groupCtx) })
 	}
 	err = group.Wait()
-	if err == nil && scope != Build {
+	if err == nil && opts.Scope != Build {
 		err = start("list").list(ctx, download, tidy)
 	}
 	if err != nil {
