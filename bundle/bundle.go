@@ -159,6 +159,9 @@ const (
 	AnnotationModules      = "dev.goferry.modules" // how many modules are carried whole
 	AnnotationTools        = "dev.goferry.tools"   // "package@version,…", built for every platform
 	AnnotationScope        = "dev.goferry.scope"   // "build", "dev" or "all"
+
+	// What the projects need a C compiler for: "github.com/mattn/go-sqlite3 linux/amd64 linux/arm64,…".
+	AnnotationCgo = "dev.goferry.cgo"
 )
 
 const (

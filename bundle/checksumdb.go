@@ -116,7 +116,7 @@ func (r *Record) annotateTreeHeads(a map[string]string) {
 // checkAnnotations holds what the index says of its content, if it does, against what was proven.
 func (v *Verified) checkAnnotations(r *Record) error {
 	proven := r.annotations()
-	for _, key := range []string{AnnotationScope, AnnotationModules, AnnotationToolchain, AnnotationTools, AnnotationSumDB, AnnotationTreeHead, AnnotationEarlierHeads} {
+	for _, key := range []string{AnnotationScope, AnnotationModules, AnnotationToolchain, AnnotationTools, AnnotationSumDB, AnnotationCgo, AnnotationTreeHead, AnnotationEarlierHeads} {
 		if said, ok := v.annotations[key]; ok && said != proven[key] {
 			return fmt.Errorf("the index has the annotation %s=%q, proven is %q", key, said, proven[key])
 		}

@@ -24,6 +24,7 @@ type Info struct {
 	Blobs       int               `json:"blobs"`      // all, each counted once
 	Size        int64             `json:"size"`       // of all blobs, each counted once
 	NotInSumDB  []string          `json:"notInSumDB,omitempty"`
+	Cgo         []CgoPackage      `json:"cgo"`             // what the projects need a C compiler for
 	Delta       *oci.Delta        `json:"delta,omitempty"` // what is said of blobs that were left out
 }
 
@@ -64,7 +65,7 @@ func Inspect(ctx context.Context, s oci.Store, target string) (*Info, error) {
 
 // Info says what the bundle's documents say, for those of its platforms that were asked for.
 func (v *Verified) Info() *Info {
-	info := &Info{MediaType: v.Index.MediaType, Digest: v.Index.Digest, Annotations: v.annotations, Delta: v.Delta}
+	info := &Info{MediaType: v.Index.MediaType, Digest: v.Index.Digest, Annotations: v.annotations, Cgo: parseCgo(v.annotations[AnnotationCgo]), Delta: v.Delta}
 	sizes := map[digest.Digest]int64{v.Index.Digest: v.Index.Size}
 	layers := make(map[digest.Digest]*LayerInfo)
 	var order []*LayerInfo

@@ -52,6 +52,7 @@ func (r *Record) annotations() map[string]string {
 		AnnotationToolchain:           r.GoVersion,
 		AnnotationTools:               strings.Join(r.ToolNames(), ","),
 		AnnotationSumDB:               r.sumDBName(),
+		AnnotationCgo:                 annotateCgo(r.Cgo),
 		ocispec.AnnotationDescription: r.description(),
 	}
 	r.annotateTreeHeads(a)

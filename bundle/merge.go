@@ -76,6 +76,7 @@ func (m *merged) describe(parts []part) {
 		return
 	}
 	r := m.record
+	r.Cgo = mergeCgo(parts)
 	scopes := []string{string(gomod.Build), string(gomod.Dev), string(gomod.All)}
 	r.Scope = slices.MinFunc(parts, func(a, b part) int {
 		return cmp.Compare(slices.Index(scopes, a.record.Scope), slices.Index(scopes, b.record.Scope))

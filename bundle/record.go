@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"go/version"
@@ -30,6 +31,8 @@ type Record struct {
 
 	Tools       []RecordTool   `json:"tools,omitempty"`       // of all platforms
 	ToolModules []RecordModule `json:"toolModules,omitempty"` // what tools were built of and is not carried whole
+
+	Cgo []CgoPackage `json:"cgo,omitempty"` // sorted
 
 	treeHeads []int64 // sizes of TreeHeads and, last, of the bundle's own, once these are proven
 }
@@ -110,10 +113,7 @@ func parseRecord(data []byte) (*Record, error) {
 			}
 		}
 	}
-	if err := r.checkTools(); err != nil {
-		return nil, err
-	}
-	return r, r.checkWords()
+	return r, cmp.Or(r.checkTools(), r.checkCgo(), r.checkWords())
 }
 
 // checkGoVersion holds the toolchains against the Go version that the record says GOROOT has.

@@ -66,17 +66,7 @@ func inspect(c *cli.Context) error {
 // characters escaped.
 func printInfo(w io.Writer, info *bundle.Info) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "digest\t%s\n", info.Digest)
-	for _, key := range slices.Sorted(maps.Keys(info.Annotations)) {
-		fmt.Fprintf(t, "%s\t%s\n", printable(key), printable(info.Annotations[key]))
-	}
-	fmt.Fprintf(t, "total\t%s, %s, %s\n", count(len(info.Modules), "module"), count(info.Blobs, "blob"), size(info.Size))
-	if d := info.Delta; d != nil {
-		fmt.Fprintf(t, "delta\twithout %s, %s, of %s\n", count(int(d.Blobs), "blob"), size(d.Bytes), baseNames(d))
-	}
-	if n := len(info.NotInSumDB); n > 0 {
-		fmt.Fprintf(t, "not in the checksum database\t%s\n", count(n, "module"))
-	}
+	printSummary(t, info)
 	fmt.Fprint(t, "\nPLATFORM\tFORM\tTOOLCHAINS\tLAYERS\tSIZE\tMANIFEST\n")
 	for _, p := range info.Platforms {
 		form := "artifact"
@@ -106,6 +96,24 @@ func printInfo(w io.Writer, info *bundle.Info) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", printable(pkg), printable(version), size(l.Size), printable(strings.Join(l.Platforms, ",")), l.Digest)
 	}
 	return t.Flush()
+}
+
+// printSummary writes what is said of the bundle as a whole.
+func printSummary(t io.Writer, info *bundle.Info) {
+	fmt.Fprintf(t, "digest\t%s\n", info.Digest)
+	for _, key := range slices.Sorted(maps.Keys(info.Annotations)) {
+		fmt.Fprintf(t, "%s\t%s\n", printable(key), printable(info.Annotations[key]))
+	}
+	fmt.Fprintf(t, "total\t%s, %s, %s\n", count(len(info.Modules), "module"), count(info.Blobs, "blob"), size(info.Size))
+	if d := info.Delta; d != nil {
+		fmt.Fprintf(t, "delta\twithout %s, %s, of %s\n", count(int(d.Blobs), "blob"), size(d.Bytes), baseNames(d))
+	}
+	if n := len(info.NotInSumDB); n > 0 {
+		fmt.Fprintf(t, "not in the checksum database\t%s\n", count(n, "module"))
+	}
+	for _, c := range info.Cgo {
+		fmt.Fprintf(t, "needs a C compiler\t%s\n", printable(fmt.Sprintf("%s (%s)", c.Package, strings.Join(c.Platforms, ", "))))
+	}
 }
 
 // printUnverified writes what is there of signatures and attestations.
