@@ -21,6 +21,8 @@ type Difference struct {
 	Tools      []Change        `json:"tools"`      // "golang.org/x/tools/gopls linux/amd64"
 	AddedBlobs int             `json:"addedBlobs"` // layers that only To has
 	AddedBytes int64           `json:"addedBytes"` // of these, and of To's documents where it has others
+
+	Plugins *PluginFit `json:"plugins,omitempty"` // nil: no project of either loads any
 }
 
 // A Change is what has other versions on both sides. Without From it is added, without To it is removed. Two of the same
@@ -44,6 +46,9 @@ func Diff(from, to *Listing) *Difference {
 	}
 	if from.asks || to.asks {
 		return d
+	}
+	if from.plugins || to.plugins {
+		d.Plugins = d.pluginFit()
 	}
 	for layer, size := range to.layers {
 		if _, ok := from.layers[layer]; !ok {

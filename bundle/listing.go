@@ -25,6 +25,7 @@ type Listing struct {
 	layers     map[digest.Digest]int64 // sizes
 	documents  int64                   // bytes of indexes, manifests and configs
 	asks       bool                    // a go.mod file
+	plugins    bool                    // a project loads plugins
 }
 
 // versions are the versions of each name, with what distinguishes two of the same number: a sum, or "".
@@ -108,6 +109,7 @@ func ListGoMod(name string) (*Listing, error) {
 
 func (l *Listing) add(v *Verified, platforms []Platform) {
 	l.digests = append(l.digests, v.Index.Digest)
+	l.plugins = l.plugins || loadsPlugins(v.annotations)
 	l.documents += v.Index.Size
 	for _, p := range platforms {
 		l.documents += p.Manifest.Size + p.Config.Size

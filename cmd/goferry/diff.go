@@ -22,7 +22,7 @@ func diffCommand() *cli.Command {
 			"Modules, toolchains and tools that TO has more (+), has not (-) or in another version (~), and how\n" +
 			"large the layers are that only TO has. FROM or TO may be a directory that was unpacked into. Where\n" +
 			"one is a go.mod file, only what it asks for, and go.sum beside it, is compared: - is what the bundle\n" +
-			"TO lacks. What is listed is what the bundles say of themselves; \"goferry verify\" proves it.",
+			"TO lacks. Of bundles with programs that load plugins it is told which plugins do not fit. What is listed is what the bundles say of themselves; \"goferry verify\" proves it.",
 		Flags: append([]cli.Flag{
 			formatFlag(),
 			&cli.BoolFlag{Name: "exit-code", Usage: "exit with 1 if there is a difference"},
@@ -120,6 +120,26 @@ func printDifference(w io.Writer, d *bundle.Difference, asked bool) error {
 		}
 		fmt.Fprintln(&b)
 	}
+	if p := d.Plugins; p != nil && !p.Fit {
+		fmt.Fprintln(&b, "plugins built with FROM do not load into programs built with TO"+misfit(p))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// misfit says why plugins do not load, or which.
+func misfit(p *bundle.PluginFit) string {
+	const few = 3
+	why, changed := ": ", p.Toolchains
+	if len(changed) == 0 {
+		why, changed = " where both have packages of ", p.Modules
+	}
+	var list []string
+	for _, c := range changed[:min(few, len(changed))] {
+		list = append(list, printable(fmt.Sprintf("%s %s -> %s", c.Name, strings.Join(c.From, ", "), strings.Join(c.To, ", "))))
+	}
+	if more := len(changed) - few; more > 0 {
+		list = append(list, fmt.Sprintf("and %d more", more))
+	}
+	return why + strings.Join(list, ", ")
 }
