@@ -34,7 +34,7 @@ func openRoot(ctx context.Context, t *tree, g *generation, from []oci.Store, rep
 	at := filepath.Join(t.dir, filepath.FromSlash(g.old))
 	kept, verified, err := openUnpacked(ctx, at)
 	if err != nil {
-		return nil, fmt.Errorf("%w: what %s has kept of its bundles is damaged: unpack them again (%v)", ErrMismatch, at, err)
+		return nil, fmt.Errorf("%w: what %s has kept of its bundles is damaged: unpack them again (%w)", ErrMismatch, at, err)
 	}
 	var bundles []SiteBundle
 	for i, v := range verified {
@@ -45,6 +45,9 @@ func openRoot(ctx context.Context, t *tree, g *generation, from []oci.Store, rep
 	u, err := newUnpacker(bundles, UnpackOptions{Platform: gomod.Platform{OS: goos, Arch: arch}, Extract: g.before.Extract})
 	if err == nil {
 		u.tree, u.kept = t, kept
+		for i, b := range u.bundles {
+			u.known[b.Verified] = g.before.Bundles[i]
+		}
 		err = u.openGraphs(ctx, g)
 	}
 	if err != nil {

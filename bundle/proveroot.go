@@ -170,7 +170,7 @@ func (p *layerProof) isLayer(ctx context.Context, info, mod []byte, f *os.File, 
 }
 
 // each judges the three files one by one. The .mod file is what the zip has as go.mod, or what stands for that where there
-// is none.
+// is none. Where nothing is found it is the zip that has another byte somewhere: it has most of them.
 func (p *layerProof) each(kind int, info, mod []byte, f *os.File, size int64) (whole bool) {
 	before := len(p.problems)
 	want := toolchainContent(p.m.Version)
@@ -193,7 +193,7 @@ func (p *layerProof) each(kind int, info, mod []byte, f *os.File, size int64) (w
 	case p.m.Path != toolchainPath && checkInfo(info, p.m.Version) != nil:
 		p.bad(p.base+".info", checkInfo(info, p.m.Version))
 	case kind != kindToolchain && len(p.problems) == before && mod != nil && f != nil:
-		p.bad(p.base+".info", fmt.Errorf("with the files beside it it does not make the layer %s", p.l.desc.Digest))
+		p.bad(p.base+".zip", fmt.Errorf("its files are right, but with those beside it it does not make the layer %s", p.l.desc.Digest))
 	}
 	return whole
 }

@@ -98,15 +98,3 @@ func untouched(root *os.Root, files []stateFile) bool {
 	}
 	return true
 }
-
-// sameBundles says whether two lists have the same bundles, in whatever order.
-func sameBundles(a, b []UnpackedBundle) bool {
-	digests := func(list []UnpackedBundle) (d []digest.Digest) {
-		for _, b := range list {
-			d = append(d, b.Digest)
-		}
-		slices.Sort(d)
-		return d
-	}
-	return slices.Equal(digests(a), digests(b))
-}

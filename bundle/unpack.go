@@ -41,12 +41,6 @@ type Unpacked struct {
 	GoEnv  []string `json:"-"` // the go command's environment to use Dir, as "NAME=value"
 }
 
-// An UnpackedBundle is a bundle that a directory has.
-type UnpackedBundle struct {
-	Name   string        `json:"name"` // as it was called when it was unpacked
-	Digest digest.Digest `json:"digest"`
-}
-
 // Unpack proves bundles for one platform and makes them usable together below dir:
 //
 //	dir/current                      -> the newest generation
@@ -87,8 +81,9 @@ func Unpack(ctx context.Context, bundles []SiteBundle, dir string, opts UnpackOp
 // unpacker is one run of Unpack.
 type unpacker struct {
 	opts    UnpackOptions
-	bundles []SiteBundle // of the one platform; those that stay last
-	kept    oci.Store    // of those that stay; nil: there are none
+	bundles []SiteBundle                 // of the one platform; those that stay last
+	kept    oci.Store                    // of those that stay; nil: there are none
+	known   map[*Verified]UnpackedBundle // of those that stay
 	tree    *tree
 	parts   []part
 	merged  *merged
@@ -115,7 +110,7 @@ func newUnpacker(bundles []SiteBundle, opts UnpackOptions) (*unpacker, error) {
 	}
 	u := &unpacker{
 		opts: opts, contents: make(map[string]moduleContent), tools: make(map[digest.Digest]toolContent),
-		damage: make(map[string][]FileProblem),
+		damage: make(map[string][]FileProblem), known: make(map[*Verified]UnpackedBundle),
 	}
 	for _, b := range bundles {
 		if err := u.take(b); err != nil {
@@ -225,7 +220,11 @@ func (u *unpacker) tell() {
 		}
 	}
 	for _, b := range u.bundles {
-		r.Bundles = append(r.Bundles, UnpackedBundle{b.Name, b.Index.Digest})
+		known, ok := u.known[b.Verified]
+		if !ok {
+			known = unpackedBundle(b)
+		}
+		r.Bundles = append(r.Bundles, known)
 	}
 }
 

@@ -204,21 +204,13 @@ func damages(t *testing.T) map[string]func(file string) error {
 		}
 		return os.WriteFile(file, make([]byte, info.Size()), 0o644)
 	}
-	silently := func(file string) error {
-		info, err := os.Stat(file)
-		if err != nil {
-			return err
-		}
-		return errors.Join(zeros(file), os.Chtimes(file, info.ModTime(), info.ModTime()))
-	}
-	create := func(file string) error { return os.WriteFile(file, nil, 0o644) }
 	const sub = "mod/cache/download/example.com/!upper/sub/@v/"
 	return map[string]func(string) error{
-		"go/bin/go has other bytes": zeros, "go/bin/go has lost a bit": silently, "go/bin/go gone": os.Remove,
+		"go/bin/go has other bytes": zeros, "go/bin/go has lost a bit": lostBit, "go/bin/go gone": os.Remove,
 		"go/bin/go cannot be executed": func(file string) error { return os.Chmod(file, 0o644) },
-		sub + "v1.2.0.zip other bytes": zeros, sub + "v1.2.0.zip lost a bit": silently, sub + "v1.2.0.mod gone": os.Remove,
-		sub + "list other bytes": zeros, sub + "list lost a bit": silently, "env lost a bit": silently, "go/go.env gone": os.Remove,
-		"bundles/index.json lost a bit": silently, "state.json other bytes": zeros,
+		sub + "v1.2.0.zip other bytes": zeros, sub + "v1.2.0.zip lost a bit": lostBit, sub + "v1.2.0.mod gone": os.Remove,
+		sub + "list other bytes": zeros, sub + "list lost a bit": lostBit, "env lost a bit": lostBit, "go/go.env gone": os.Remove,
+		"bundles/index.json lost a bit": lostBit, "state.json other bytes": zeros,
 		sub + "v9.9.9.zip foreign": create, "go/bin/gopher foreign": create, "foreign directory": func(file string) error { return os.Mkdir(file, 0o755) },
 	}
 }

@@ -130,7 +130,7 @@ func (c *commonProof) findForeign(ctx context.Context) error {
 func (u *unpacker) same(ctx context.Context, g *generation) (bool, error) {
 	b := &g.before
 	if g.was == nil || !sameBundles(b.Bundles, u.result.Bundles) || b.Platform != u.opts.Platform.String() || b.Extract != u.opts.Extract ||
-		len(u.links) != len(u.layers) || len(b.Layers) != len(u.layers) {
+		!knows(b.Bundles, u.result.Bundles) || len(u.links) != len(u.layers) || len(b.Layers) != len(u.layers) {
 		return false, nil
 	}
 	for name, l := range u.layers {

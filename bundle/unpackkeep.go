@@ -83,6 +83,9 @@ func (u *unpacker) stay(ctx context.Context, g *generation) (err error) {
 		if err := u.take(SiteBundle{b.Name, v}); err != nil {
 			return err
 		}
+		if taken := u.bundles[len(u.bundles)-1]; u.stays(taken.Verified) && taken.Index.Digest == b.Digest {
+			u.known[taken.Verified] = b
+		}
 	}
 	return nil
 }

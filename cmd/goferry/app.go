@@ -21,7 +21,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			"registry (HOST/REPO[:TAG][@DIGEST]).",
 		Commands: []*cli.Command{
 			packCommand(), lockCommand(), initCommand(), rehearseCommand(), keygenCommand(), signCommand(), attestCommand(), copyCommand(), receiptCommand(), inspectCommand(), sbomCommand(), verifyCommand(), repairCommand(), dockerfileCommand(), diffCommand(),
-			unpackCommand(), serveCommand(), envCommand(), pruneCommand(), policyCommand(),
+			unpackCommand(), statusCommand(), serveCommand(), envCommand(), pruneCommand(), policyCommand(),
 			auditCommand(), loginCommand(), logoutCommand(), completionCommand(), versionCommand(), helpCommand(), rehearseChildCommand(),
 		},
 		Flags:                     []cli.Flag{cli.HelpFlag}, // the library adds it only together with its own help command

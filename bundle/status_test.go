@@ -1,0 +1,168 @@
+package bundle
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+)
+
+func readStatus(t *testing.T, dir string) *Status {
+	t.Helper()
+	s, err := ReadStatus(t.Context(), dir, true, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Each file that is not what was verified is named with what it was unpacked from, and nothing else is.
+func TestStatusDamaged(t *testing.T) {
+	s, _ := packTest(t, withTools(t), t.TempDir())
+	const sub = "mod/cache/download/example.com/!upper/sub/@v/v1.2.0"
+	for name, test := range map[string]struct {
+		damage        func(file string) error
+		problem, from string
+	}{
+		"go/bin/go":                              {lostBit, FileDamaged, "golang.org/toolchain@v0.0.1-go1.26.8.linux-amd64"},
+		"go/VERSION":                             {os.Remove, FileMissing, "golang.org/toolchain@v0.0.1-go1.26.8.linux-amd64"},
+		"go/bin/a":                               {lostBit, FileDamaged, "tool example.com/cmds/a@v1.0.0"},
+		"go/bin/b":                               {allMayWrite, FileDamaged, "tool example.com/cmds/b/v2@v1.0.0"},
+		"go/go.env":                              {lostBit, FileDamaged, ""},
+		"go/bin/c":                               {create, FileForeign, ""},
+		"mod/more":                               {func(file string) error { return os.Mkdir(file, 0o755) }, FileForeign, ""},
+		sub + ".zip":                             {lostBit, FileDamaged, "example.com/Upper/sub@v1.2.0"},
+		sub + ".mod":                             {lostBit, FileDamaged, "example.com/Upper/sub@v1.2.0"},
+		sub + ".info":                            {lostBit, FileDamaged, "example.com/Upper/sub@v1.2.0"},
+		sub + ".ziphash":                         {lostBit, FileDamaged, "example.com/Upper/sub@v1.2.0"},
+		"mod/example.com/!upper/sub@v1.2.0/x.go": {lostBit, FileDamaged, "example.com/Upper/sub@v1.2.0"},
+		"mod/cache/download/example.com/!upper/sub/@v/list": {lostBit, FileDamaged, ""},
+		"bundle.json": {os.Remove, FileMissing, ""},
+		"state.json":  {os.Remove, FileMissing, ""},
+		"bundles":     {os.RemoveAll, FileMissing, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			unpackTest(t, s, dir, true)
+			if s := readStatus(t, dir); len(s.Problems) > 0 || s.Err() != nil {
+				t.Fatalf("before: %v", s.Problems)
+			}
+			if err := test.damage(filepath.Join(dir, "current", name)); err != nil {
+				t.Fatal(err)
+			}
+			status := readStatus(t, dir)
+			want := ErrMismatch
+			if test.problem == FileMissing {
+				want = ErrIncomplete
+			}
+			if err := status.Err(); !errors.Is(err, want) {
+				t.Errorf("Err() = %v, want %v", err, want)
+			}
+			for _, p := range status.Problems {
+				if p.Problem != test.problem || !strings.HasPrefix(p.File, name) || p.Module != test.from {
+					t.Errorf("problem %+v, want %s of %q", p, test.problem, test.from)
+				}
+			}
+			unpackTest(t, s, dir, true)
+			if s := readStatus(t, dir); len(s.Problems) > 0 {
+				t.Errorf("after unpacking again: %v", s.Problems)
+			}
+		})
+	}
+}
+
+func create(file string) error { return os.WriteFile(file, nil, 0o644) }
+
+func allMayWrite(file string) error { return os.Chmod(file, 0o777) }
+
+// lostBit changes a file as a disk does that forgets: neither size nor time tell.
+func lostBit(file string) error {
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	data[len(data)/2] ^= 1
+	return errors.Join(os.WriteFile(file, data, 0o644), os.Chtimes(file, info.ModTime(), info.ModTime()))
+}
+
+// What a directory says of itself is not enough: here its state was made to fit a zip that somebody else has made.
+func TestStatusForged(t *testing.T) {
+	s, _ := packTest(t, captured(t), t.TempDir())
+	dir := t.TempDir()
+	unpackTest(t, s, dir, false)
+	current := filepath.Join(dir, "current")
+	const zip = "mod/cache/download/example.com/!upper/sub/@v/v1.2.0.zip"
+	forged := makeZip(t, zipFile{name: "example.com/Upper/sub@v1.2.0/x.go", content: "package forged"})
+	if err := os.WriteFile(filepath.Join(current, zip), forged, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(current, zip))
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, err := readState(current)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range was.Layers {
+		for i := range l.Files {
+			if l.Files[i].Name == zip {
+				l.Files[i] = fileState(zip, info)
+			}
+		}
+	}
+	was.Common = append(was.Common, stateFile{Name: "../../outside"})
+	data, err := json.Marshal(was)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(current, genState), data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]string)
+	for _, p := range readStatus(t, dir).Problems {
+		found[p.File] = p.Problem
+	}
+	if found[zip] != FileDamaged {
+		t.Errorf("found %v, want %s damaged", found, zip)
+	}
+	unpackTest(t, s, dir, false)
+	if s := readStatus(t, dir); len(s.Problems) > 0 {
+		t.Errorf("after unpacking again: %v", s.Problems)
+	}
+}
+
+// What is known of a bundle is remembered, also when it is mended or added to, and renewed where more is known.
+func TestStatusSignatures(t *testing.T) {
+	s, _ := packTest(t, captured(t), t.TempDir())
+	dir := t.TempDir()
+	unpackTest(t, s, dir, false)
+	if b := readStatus(t, dir).Bundles; len(b) != 1 || b[0].Signatures != nil || b[0].Time.IsZero() {
+		t.Fatalf("bundles %+v", b)
+	}
+	v := verifyTest(t, s)
+	v.Signatures = []Signature{{Key: "release.pub", KeyID: digest.FromString("x").Encoded(), Claims: map[string]string{ClaimName: "example.org/app", ClaimSequence: "7"}}}
+	if _, err := Unpack(t.Context(), alone(v), dir, UnpackOptions{Platform: linux}); err != nil {
+		t.Fatal(err)
+	}
+	unpackTest(t, s, dir, false) // of which nobody knows who made it
+	other := captured(t)
+	other.Modules[1] = testModule(t, t.TempDir(), "example.com/tool", "v1.0.0")
+	s2, _ := packTest(t, other, t.TempDir())
+	if _, err := Unpack(t.Context(), alone(verifyTest(t, s2)), dir, UnpackOptions{Platform: linux, Add: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range readStatus(t, dir).Bundles {
+		if b.Digest == v.Index.Digest && (b.Sequence != 7 || len(b.Signatures) != 1 || b.Signatures[0].Key != "release.pub") {
+			t.Errorf("bundle %+v, want its signature and sequence", b)
+		}
+	}
+}
