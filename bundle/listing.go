@@ -135,16 +135,24 @@ func (l *Listing) addGraph(ctx context.Context, v *Verified) error {
 }
 
 func (l *Listing) addLayer(p Platform, layer ocispec.Descriptor) {
-	m, ok := layerModule(layer)
+	switch layerKind(layer) {
+	case kindModule, kindToolchain, kindToolchainZip, kindTool:
+		l.addNamed(p.String(), layerName(layer), layer.Annotations[AnnotationSum], layer.Digest)
+	}
+}
+
+// addNamed adds what a layer of that name has.
+func (l *Listing) addNamed(platform, name, sum string, layer digest.Digest) {
+	tool, isTool := strings.CutPrefix(name, "tool ")
+	path, version, _ := strings.Cut(tool, "@")
 	switch {
-	case layer.Annotations[AnnotationTool] != "":
-		pkg, version, _ := strings.Cut(layer.Annotations[AnnotationTool], "@")
-		l.tools.add(pkg+" "+p.String(), version, layer.Digest.String())
-	case ok && m.Path == toolchainPath:
-		if version, _, _, err := toolchain.ParseVersion(m.Version); err == nil {
-			l.toolchains.add("go "+p.String(), version, layer.Annotations[AnnotationSum])
+	case isTool:
+		l.tools.add(path+" "+platform, version, layer.String())
+	case path == toolchainPath:
+		if version, _, _, err := toolchain.ParseVersion(version); err == nil {
+			l.toolchains.add("go "+platform, version, sum)
 		}
-	case ok:
-		l.modules.add(m.Path, m.Version, layer.Annotations[AnnotationSum])
+	default:
+		l.modules.add(path, version, sum)
 	}
 }

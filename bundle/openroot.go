@@ -26,7 +26,7 @@ func viewTree(_ context.Context, dir string) (*tree, error) {
 }
 
 // openRoot is an unpacker of what the current generation keeps of its bundles, for the layers that it was made of. Other
-// blobs are in the sources. The caller closes what was kept.
+// blobs are in the sources. The caller closes it.
 func openRoot(ctx context.Context, t *tree, g *generation, from []oci.Store, report func(Event)) (*unpacker, error) {
 	if g.was == nil {
 		return nil, fmt.Errorf("%s is not a directory that a bundle was unpacked into", t.dir)

@@ -54,7 +54,7 @@ func (r *rootRepair) run(ctx context.Context, t *tree, report func(Event)) error
 	if err != nil {
 		return err
 	}
-	defer u.kept.Close()
+	defer u.close()
 	if err := u.findLinks(ctx, g); err != nil {
 		return err
 	}

@@ -128,7 +128,7 @@ func (s *Status) check(ctx context.Context, t *tree, g *generation, report func(
 		s.look(g, err)
 		return nil
 	}
-	defer u.kept.Close()
+	defer u.close()
 	if err := u.findLinks(ctx, g); err != nil {
 		return err
 	}

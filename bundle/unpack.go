@@ -150,11 +150,9 @@ func (u *unpacker) run(ctx context.Context) error {
 		return err
 	}
 	defer g.close()
+	defer u.close()
 	if err := u.prepare(ctx, g); err != nil {
 		return err
-	}
-	if u.kept != nil {
-		defer u.kept.Close()
 	}
 	same, err := u.same(ctx, g)
 	if same {
@@ -175,6 +173,12 @@ func (u *unpacker) run(ctx context.Context) error {
 	}
 	u.result.Generation, err = u.tree.publish(g, u.name(), previous)
 	return err
+}
+
+func (u *unpacker) close() {
+	if u.kept != nil {
+		u.kept.Close()
+	}
 }
 
 // prepare takes what stays, and decides what there is to do. The graphs, which have thousands of small files, are read

@@ -90,24 +90,29 @@ func (j *job) listing(c *cli.Context, arg string, graph bool) (*bundle.Listing, 
 	return l, nil
 }
 
-// printDifference writes a line for each change, and one that counts them.
-func printDifference(w io.Writer, d *bundle.Difference, asked bool) error {
-	var b strings.Builder
-	added, removed, changed := 0, 0, 0
-	for _, change := range slices.Concat(d.Toolchains, d.Tools, d.Modules) {
+// writeChanges writes a line for each change, and counts them.
+func writeChanges(b *strings.Builder, lists ...[]bundle.Change) (added, removed, changed int) {
+	for _, change := range slices.Concat(lists...) {
 		from, to := strings.Join(change.From, ", "), strings.Join(change.To, ", ")
 		switch {
 		case from == "":
 			added++
-			fmt.Fprintln(&b, printable(fmt.Sprintf("+ %s %s", change.Name, to)))
+			fmt.Fprintln(b, printable(fmt.Sprintf("+ %s %s", change.Name, to)))
 		case to == "":
 			removed++
-			fmt.Fprintln(&b, printable(fmt.Sprintf("- %s %s", change.Name, from)))
+			fmt.Fprintln(b, printable(fmt.Sprintf("- %s %s", change.Name, from)))
 		default:
 			changed++
-			fmt.Fprintln(&b, printable(fmt.Sprintf("~ %s %s -> %s", change.Name, from, to)))
+			fmt.Fprintln(b, printable(fmt.Sprintf("~ %s %s -> %s", change.Name, from, to)))
 		}
 	}
+	return added, removed, changed
+}
+
+// printDifference writes a line for each change, and one that counts them.
+func printDifference(w io.Writer, d *bundle.Difference, asked bool) error {
+	var b strings.Builder
+	added, removed, changed := writeChanges(&b, d.Toolchains, d.Tools, d.Modules)
 	switch {
 	case !d.Listed() && asked:
 		fmt.Fprintln(&b, "all that go.mod asks for is there")

@@ -117,6 +117,15 @@ func contentText(s *bundle.Status) string {
 
 // bundleText is what is known of a bundle that was unpacked.
 func bundleText(u bundle.UnpackedBundle) string {
+	text := identity(u)
+	if !u.Time.IsZero() {
+		text += " when it was unpacked, " + u.Time.Format(time.RFC3339)
+	}
+	return text
+}
+
+// identity says what a bundle is, and who made it.
+func identity(u bundle.UnpackedBundle) string {
 	parts := []string{u.Name + " " + u.Digest.String()}
 	if title := strings.TrimSpace(u.Title + " " + u.Version); title != "" {
 		parts = append(parts, title)
@@ -127,9 +136,6 @@ func bundleText(u bundle.UnpackedBundle) string {
 	signed := "signature not checked"
 	if len(u.Signatures) > 0 {
 		signed = "signed by " + bundle.Signers(u.Signatures)
-	}
-	if !u.Time.IsZero() {
-		signed += " when it was unpacked, " + u.Time.Format(time.RFC3339)
 	}
 	return strings.Join(append(parts, signed), ", ")
 }

@@ -17,17 +17,24 @@ func unpackCommand() *cli.Command {
 		Usage:     "verify bundles and lay them out for the go command",
 		ArgsUsage: "REF… DIR",
 		Description: "goferry unpack --key release.pub oci:bundle /opt/go-offline\n" +
+			"goferry unpack --check --key release.pub oci:bundle /opt/go-offline\n" +
 			"goferry unpack --rollback /opt/go-offline\n\n" +
 			"DIR/current/go is the toolchain and DIR/current/mod/cache/download the modules; with\n" +
 			"\". DIR/current/env\" the go command uses both and no network. Who signed is asked first, and every\n" +
 			"byte is verified before it is used. DIR/current is replaced at once or not at all; what it was before stays for --rollback.\n\n" +
 			"Several bundles are merged, and refused if they contradict each other. DIR then has what was\n" +
 			"named, and with --add what it had before as well. A delta (see \"goferry help receipt\") goes where DIR\n" +
-			"has what it builds on.",
+			"has what it builds on.\n\n" +
+			"Files of DIR that are no longer what was verified are mended, and foreign ones removed; where all is\n" +
+			"right already nothing is written. --check says what would change: modules, toolchains and tools, the\n" +
+			"files that are not right, and how much would be read. It asks for the same keys, reads every file of\n" +
+			"DIR but no layer of REF, and writes and remembers nothing. It exits with 0 if nothing would change,\n" +
+			"and with 1 if something would.",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringSliceFlag{Name: "platform", Aliases: []string{"p"}, Usage: "unpack for `OS/ARCH` (default: this one)"},
 			&cli.BoolFlag{Name: "extract", Usage: "also make a read-only GOMODCACHE that many users can share"},
 			&cli.BoolFlag{Name: "add", Usage: "keep the bundles that DIR has now, together with the new ones"},
+			&cli.BoolFlag{Name: "check", Usage: "say what would change, and write nothing; exit with 1 if something would"},
 			&cli.BoolFlag{Name: "rollback", Usage: "go back to what DIR had before the last unpack"},
 			formatFlag(), progressFlag(), quietFlag(),
 		}, demandFlags(), registryFlags()),
@@ -37,6 +44,9 @@ func unpackCommand() *cli.Command {
 
 func unpack(c *cli.Context) error {
 	if c.Bool("rollback") {
+		if c.Bool("check") {
+			return usagef("unpack: --rollback and --check do not go together")
+		}
 		return rollback(c)
 	}
 	refs, dir, err := unpackArguments(c)
@@ -65,6 +75,9 @@ func unpack(c *cli.Context) error {
 	defer closeAll()
 	for _, b := range bundles {
 		j.tellSigners(c, b.Name, b.Signatures)
+	}
+	if c.Bool("check") {
+		return j.checkUnpack(c, bundles, dir, opts)
 	}
 	trailOf(c.Context).wrote(dir, "")
 	unpacked, err := bundle.Unpack(c.Context, bundles, dir, opts)
