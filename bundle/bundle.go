@@ -170,6 +170,8 @@ const (
 	mediaTypeTar     = ocispec.MediaTypeImageLayer     // modules, graph
 	mediaTypeTarGzip = ocispec.MediaTypeImageLayerGzip // toolchains, tools
 
+	annotationPrefix = "dev.goferry."
+
 	formatVersion = "1"
 	layerGraph    = "graph" // value of AnnotationLayer
 

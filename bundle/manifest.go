@@ -56,6 +56,7 @@ func (r *Record) annotations() map[string]string {
 		ocispec.AnnotationDescription: r.description(),
 	}
 	r.annotateTreeHeads(a)
+	maps.Copy(a, r.own)
 	maps.DeleteFunc(a, func(_, v string) bool { return v == "" })
 	return a
 }

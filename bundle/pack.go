@@ -49,6 +49,10 @@ type PackOptions struct {
 
 	RequireSumDB bool // fail with [ErrNotInSumDB] for what the checksum database does not cover; else warn
 
+	// Annotations are the user's, of index, manifests and configs; see [CheckAnnotation]. Title and description
+	// are goferry's where these do not name others.
+	Annotations map[string]string
+
 	// BeforeTag is given the bundle as it was read back from the store. If it fails nothing is
 	// tagged, and Pack returns its error. Nil: the bundle is tagged as it is.
 	BeforeTag func(context.Context, *Verified) error
@@ -92,6 +96,9 @@ func Pack(ctx context.Context, dst oci.Store, tag string, opts PackOptions) (Pac
 	}
 	if opts.Scope == "" {
 		opts.Scope = gomod.Dev
+	}
+	if err := checkAnnotations(opts.Annotations); err != nil {
+		return Packed{}, fmt.Errorf("pack: %w", err)
 	}
 	report := reporter(opts.Progress)
 	captured, err := capture(ctx, opts, report)

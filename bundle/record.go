@@ -34,7 +34,8 @@ type Record struct {
 
 	Cgo []CgoPackage `json:"cgo,omitempty"` // sorted
 
-	treeHeads []int64 // sizes of TreeHeads and, last, of the bundle's own, once these are proven
+	own       map[string]string // annotations of the user's, while the bundle is packed
+	treeHeads []int64           // sizes of TreeHeads and, last, of the bundle's own, once these are proven
 }
 
 // A RecordModule is one module version of a bundle.

@@ -40,7 +40,7 @@ type bundleConfig struct {
 type configKey struct {
 	name  string
 	flag  string // of pack, which the value or each of the values is given to; "" for what is no flag
-	kind  string // "text", "list", "switch" or "claims"
+	kind  string // "text", "list", "switch" or "mapping"
 	about string
 }
 
@@ -60,7 +60,8 @@ var configKeys = []configKey{
 	{"requireSumDB", "require-sumdb", "switch", "refuse what the checksum database does not cover"},
 	{"signKey", "sign-key", "text", "the private key that signs: a file, env://NAME or a KMS URI"},
 	{"signatureFormat", "signature-format", "text", "sig, bundle or both"},
-	{"claims", "claim", "claims", "what else the signature says"},
+	{"annotations", "annotation", "mapping", "what else index, manifests and image labels say, such as org.opencontainers.image.version"},
+	{"claims", "claim", "mapping", "what else the signature says"},
 	{"attest", "attest", "switch", "attach a signed provenance and bill of materials: true, unless it says false"},
 	{"tags", "", "list", "what the bundle is tagged"},
 	{"destinations", "", "list", "where it goes: oci:DIR, oci-archive:FILE or HOST/REPO; a tag of its own goes before tags"},
@@ -231,7 +232,7 @@ func (k configKey) values(node *yaml.Node) (values []string, err error) {
 			return nil, withHint(wrong, "write true or false")
 		}
 		values = []string{fmt.Sprint(on)}
-	case "claims":
+	case "mapping":
 		err = eachKey(node, k.name, nil, func(name string, value *yaml.Node) error {
 			text := resolved(value)
 			if text.Kind != yaml.ScalarNode || text.ShortTag() == "!!null" {

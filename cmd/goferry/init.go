@@ -155,7 +155,7 @@ func configSchema() any {
 	text := object{"type": "string", "minLength": 1}
 	kinds := map[string]object{
 		"text": text, "list": {"type": "array", "items": text}, "switch": {"type": "boolean"},
-		"claims": {"type": "object", "additionalProperties": text},
+		"mapping": {"type": "object", "additionalProperties": text},
 	}
 	properties := object{}
 	for _, k := range configKeys {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,6 +40,7 @@ func packCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "toolchain", Usage: "carry Go `VERSION,…`, \"auto\" (what the project asks for) or \"none\"; may be repeated, the first is GOROOT (default: auto)"},
 			&cli.StringSliceFlag{Name: "platform", Aliases: []string{"p"}, Usage: "carry the toolchain for `OS/ARCH,…`; may be repeated (default: this one)"},
 			&cli.StringFlag{Name: "scope", Value: string(gomod.Dev), Usage: "how much of the module graph: `build|dev|all`"},
+			&cli.StringSliceFlag{Name: "annotation", Usage: "write `NAME=VALUE` into the bundle's annotations and labels; may be repeated"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `REF`: oci:DIR[:TAG], oci-archive:FILE[:TAG], HOST/REPO[:TAG]"},
 			&cli.StringFlag{Name: "tree-head", Usage: "pack with the checksum database's tree heads of the bundle `REF`, or in a file (default: those packed with here before)"},
 			&cli.StringSliceFlag{Name: "since", Usage: "let go commands go on that have used the bundle `REF`; may be repeated"},
@@ -176,6 +178,9 @@ func packOptions(c *cli.Context) (bundle.PackOptions, error) {
 	if opts.Locals, err = locals(c); err != nil {
 		return opts, err
 	}
+	if opts.Annotations, err = annotations(c); err != nil {
+		return opts, err
+	}
 	if opts.Dirs, err = projectDirs(c); err != nil {
 		return opts, err
 	}
@@ -193,6 +198,17 @@ func packOptions(c *cli.Context) (bundle.PackOptions, error) {
 		return opts, checkRehearsal(opts)
 	}
 	return opts, nil
+}
+
+// annotations returns the values of --annotation.
+func annotations(c *cli.Context) (map[string]string, error) {
+	list, err := pairs("annotation", c.StringSlice("annotation"))
+	for _, name := range slices.Sorted(maps.Keys(list)) {
+		if err := bundle.CheckAnnotation(name, list[name]); err != nil {
+			return nil, usagef("%w", err)
+		}
+	}
+	return list, err
 }
 
 // toolchains returns the values of --toolchain.

@@ -137,16 +137,18 @@ func keyRefs(c *cli.Context) ([]string, error) {
 	return refs, nil
 }
 
-// claims reads NAME=VALUE words.
-func claims(words []string) (map[string]string, error) {
+func claims(words []string) (map[string]string, error) { return pairs("claim", words) }
+
+// pairs reads NAME=VALUE words, of which what is one.
+func pairs(what string, words []string) (map[string]string, error) {
 	found := make(map[string]string)
 	for _, word := range words {
 		name, value, ok := strings.Cut(word, "=")
 		if !ok || name == "" {
-			return nil, usagef("claim %q is not NAME=VALUE", word)
+			return nil, usagef("%s %q is not NAME=VALUE", what, word)
 		}
 		if other, twice := found[name]; twice && other != value {
-			return nil, usagef("claim %q is both %q and %q", name, other, value)
+			return nil, usagef("%s %q is both %q and %q", what, name, other, value)
 		}
 		found[name] = value
 	}
