@@ -65,7 +65,7 @@ func (t *tree) newest(keep int) ([]string, error) {
 		return nil, err
 	}
 	names := []string{t.target(linkCurrent)}
-	if previous := t.target(linkPrevious); previous != "" {
+	if previous := t.earlier(); previous != "" {
 		names = append(names, previous)
 	}
 	made := make(map[string]int64)

@@ -68,7 +68,7 @@ func (r *rootRepair) run(ctx context.Context, t *tree, report func(Event)) error
 		r.result.Mended, r.result.Fetched = nil, 0
 		return err
 	}
-	_, err = t.publish(g, u.name(), t.target(linkPrevious))
+	_, err = t.publish(g, u.name(), t.earlier())
 	return err
 }
 

@@ -17,7 +17,7 @@ import (
 type Status struct {
 	Dir        string           `json:"dir"`        // absolute
 	Generation string           `json:"generation"` // the current one
-	Previous   string           `json:"previous,omitempty"`
+	Previous   string           `json:"previous,omitempty"` // the one that Rollback makes current
 	Platform   string           `json:"platform"`
 	Extracted  bool             `json:"extracted,omitempty"`
 	Bundles    []UnpackedBundle `json:"bundles"`
@@ -58,7 +58,7 @@ func (t *tree) status(ctx context.Context, check bool, report func(Event)) (*Sta
 	defer g.close()
 	b := &g.before
 	s := &Status{
-		Dir: t.dir, Generation: t.target(linkCurrent), Previous: t.target(linkPrevious), Platform: b.Platform, Extracted: b.Extract,
+		Dir: t.dir, Generation: t.target(linkCurrent), Previous: t.earlier(), Platform: b.Platform, Extracted: b.Extract,
 		Bundles: b.Bundles, Toolchains: []string{}, Tools: []string{}, Files: len(b.Common) + 1, Checked: check,
 	}
 	s.count(b)

@@ -159,8 +159,20 @@ func (t *tree) publish(g *generation, name, previous string) (string, error) {
 	return name, t.clear(func(n string) bool { return n == name || n == previous })
 }
 
-// Rollback makes the generation current that was so before the last Unpack, or the last
-// Rollback, and returns its name.
+// ErrNoEarlier says that there is no generation to go back to.
+var ErrNoEarlier = errors.New("there is no earlier generation")
+
+// earlier is the generation that Rollback makes current, or "".
+func (t *tree) earlier() string {
+	if previous := t.target(linkPrevious); previous != t.target(linkCurrent) { // a Rollback may have been killed
+		return previous
+	}
+	return ""
+}
+
+// Rollback makes the generation current that was so before the last Unpack, and returns its name. It goes one step, as
+// Unpack keeps one generation: a second time it is [ErrNoEarlier], and not the way forward again, which is to unpack. The
+// generation that was current stays until then, for those at work in it.
 func Rollback(ctx context.Context, dir string) (string, error) {
 	if _, err := unpackedAt(dir); err != nil {
 		return "", err
@@ -170,9 +182,9 @@ func Rollback(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	defer t.close()
-	current, previous := t.target(linkCurrent), t.target(linkPrevious)
+	previous := t.earlier()
 	if previous == "" {
-		return "", fmt.Errorf("roll back %s: there is no earlier generation", t.dir)
+		return "", fmt.Errorf("roll back %s: %w than %s", t.dir, ErrNoEarlier, t.target(linkCurrent))
 	}
 	if _, err := t.root.Stat(path.Join(dirGenerations, previous, genState)); err != nil {
 		return "", fmt.Errorf("roll back %s: %w", t.dir, err)
@@ -180,7 +192,7 @@ func Rollback(ctx context.Context, dir string) (string, error) {
 	if err := t.point(linkCurrent, previous); err != nil {
 		return "", err
 	}
-	if err := t.point(linkPrevious, current); err != nil {
+	if err := t.root.Remove(linkPrevious); err != nil {
 		return "", err
 	}
 	return previous, syncDir(t.dir)

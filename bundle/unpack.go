@@ -166,7 +166,7 @@ func (u *unpacker) run(ctx context.Context) error {
 	}
 	previous := u.tree.target(linkCurrent)
 	if len(g.before.Bundles) == 0 || sameBundles(g.before.Bundles, u.result.Bundles) {
-		previous = u.tree.target(linkPrevious) // nobody wants to go back to what was damaged
+		previous = u.tree.earlier() // nobody wants to go back to what was damaged
 	}
 	if err := u.fill(ctx, g); err != nil {
 		return err

@@ -134,14 +134,25 @@ func TestUnpackNext(t *testing.T) {
 	if !same("go/bin/go") || same("go/go.env") {
 		t.Error("want the go command linked and go.env not")
 	}
-	for _, want := range []string{one.Generation, two.Generation, one.Generation} {
-		got, err := Rollback(t.Context(), dir)
-		if err != nil || got != want {
-			t.Fatalf("Rollback = %s, %v, want %s", got, err, want)
-		}
-		if to, _ := os.Readlink(filepath.Join(dir, "current")); filepath.Base(to) != want {
-			t.Errorf("current -> %s, want %s", to, want)
-		}
+	current := func() string {
+		to, _ := os.Readlink(filepath.Join(dir, "current"))
+		return filepath.Base(to)
+	}
+	if got, err := Rollback(t.Context(), dir); err != nil || got != one.Generation || current() != one.Generation {
+		t.Fatalf("Rollback = %s, %v, want %s; current is %s", got, err, one.Generation, current())
+	}
+	if _, err := Rollback(t.Context(), dir); !errors.Is(err, ErrNoEarlier) || current() != one.Generation {
+		t.Errorf("a second Rollback = %v, want %v; current is %s", err, ErrNoEarlier, current())
+	}
+	unpackTest(t, s2, dir, false) // the way forward
+	if got, err := Rollback(t.Context(), dir); err != nil || got != one.Generation {
+		t.Errorf("Rollback after unpacking again = %s, %v, want %s", got, err, one.Generation)
+	}
+	if err := os.Symlink("generations/"+one.Generation, filepath.Join(dir, "previous")); err != nil { // as a killed one leaves it
+		t.Fatal(err)
+	}
+	if _, err := Rollback(t.Context(), dir); !errors.Is(err, ErrNoEarlier) {
+		t.Errorf("Rollback after one that was killed = %v, want %v", err, ErrNoEarlier)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -21,7 +22,8 @@ func unpackCommand() *cli.Command {
 			"goferry unpack --rollback /opt/go-offline\n\n" +
 			"DIR/current/go is the toolchain and DIR/current/mod/cache/download the modules; with\n" +
 			"\". DIR/current/env\" the go command uses both and no network. Who signed is asked first, and every\n" +
-			"byte is verified before it is used. DIR/current is replaced at once or not at all; what it was before stays for --rollback.\n\n" +
+			"byte is verified before it is used. DIR/current is replaced at once or not at all; what it was before stays for --rollback,\n" +
+			"which goes back one step, and says which bundle is in use then. The way forward is to unpack again.\n\n" +
 			"Several bundles are merged, and refused if they contradict each other. DIR then has what was\n" +
 			"named, and with --add what it had before as well. A delta (see \"goferry help receipt\") goes where DIR\n" +
 			"has what it builds on.\n\n" +
@@ -35,7 +37,7 @@ func unpackCommand() *cli.Command {
 			&cli.BoolFlag{Name: "extract", Usage: "also make a read-only GOMODCACHE that many users can share"},
 			&cli.BoolFlag{Name: "add", Usage: "keep the bundles that DIR has now, together with the new ones"},
 			&cli.BoolFlag{Name: "check", Usage: "say what would change, and write nothing; exit with 1 if something would"},
-			&cli.BoolFlag{Name: "rollback", Usage: "go back to what DIR had before the last unpack"},
+			&cli.BoolFlag{Name: "rollback", Usage: "go back to what DIR had before the last unpack, one step"},
 			formatFlag(), progressFlag(), quietFlag(),
 		}, demandFlags(), registryFlags()),
 		Action: unpack,
@@ -151,15 +153,26 @@ func rollback(c *cli.Context) error {
 	}
 	trailOf(c.Context).wrote(args[0], "")
 	generation, err := bundle.Rollback(c.Context, args[0])
+	if errors.Is(err, bundle.ErrNoEarlier) {
+		return withHint(err, "\"goferry unpack REF %s\" makes what a bundle has the current one", args[0])
+	}
+	if err != nil {
+		return err
+	}
+	now, err := bundle.ReadStatus(c.Context, args[0], false, nil)
 	if err != nil {
 		return err
 	}
 	if c.String("format") == "json" {
 		return printJSON(c, struct {
-			Dir        string `json:"dir"`
-			Generation string `json:"generation"`
-		}{args[0], generation})
+			Dir        string                  `json:"dir"`
+			Generation string                  `json:"generation"`
+			Bundles    []bundle.UnpackedBundle `json:"bundles"`
+		}{args[0], generation, now.Bundles})
 	}
 	_, err = fmt.Fprintf(c.App.Writer, "%s: back to %s\n", filepath.Join(args[0], "current"), generation)
+	for _, b := range now.Bundles {
+		fmt.Fprintln(c.App.Writer, printable("  "+bundleText(b)))
+	}
 	return err
 }
