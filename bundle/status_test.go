@@ -93,6 +93,27 @@ func lostBit(file string) error {
 	return errors.Join(os.WriteFile(file, data, 0o644), os.Chtimes(file, info.ModTime(), info.ModTime()))
 }
 
+// The locks of a go command that may write to the directory are not foreign, and nothing else can be called so.
+func TestStatusLocks(t *testing.T) {
+	s, _ := packTest(t, captured(t), t.TempDir())
+	dir := t.TempDir()
+	unpackTest(t, s, dir, true)
+	for _, name := range []string{"mod/cache/lock", "mod/cache/download/example.com/tool/@v/v1.0.0.lock"} {
+		if err := create(filepath.Join(dir, "current", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := readStatus(t, dir); len(s.Problems) > 0 {
+		t.Errorf("problems %v, want none", s.Problems)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "current/mod/cache/lock"), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if s := readStatus(t, dir); len(s.Problems) != 1 || s.Problems[0].File != "mod/cache/lock" || s.Problems[0].Problem != FileForeign {
+		t.Errorf("problems %v, want a lock with something in it", s.Problems)
+	}
+}
+
 // What a directory says of itself is not enough: here its state was made to fit a zip that somebody else has made.
 func TestStatusForged(t *testing.T) {
 	s, _ := packTest(t, captured(t), t.TempDir())

@@ -115,7 +115,7 @@ func (c *commonProof) findForeign(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case c.known[name] || d.IsDir() && dirs[name]:
+		case c.known[name] || d.IsDir() && dirs[name] || isGoLock(name, d):
 			return nil
 		}
 		c.problems = append(c.problems, FileProblem{File: name, Problem: FileForeign, Error: "nobody unpacked it"})
@@ -124,6 +124,15 @@ func (c *commonProof) findForeign(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// isGoLock says whether a file is a lock of the go command, which makes them in a module cache that it may write to.
+func isGoLock(name string, d fs.DirEntry) bool {
+	if name != genMod+"/cache/lock" && (!strings.HasPrefix(name, genDownload) || path.Ext(name) != ".lock") {
+		return false
+	}
+	info, err := d.Info()
+	return err == nil && info.Mode().IsRegular() && info.Size() == 0
 }
 
 // same says whether the current generation has all that the next one would have, and nothing else.
