@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ type blobReader struct {
 	r    io.Reader
 	h    hash.Hash
 	desc ocispec.Descriptor
+	what string // for messages
 	n    int64
 	v    *Verified
 }
@@ -29,15 +31,58 @@ func (v *Verified) openBlob(ctx context.Context, desc ocispec.Descriptor) (*blob
 	if err != nil {
 		return nil, named("blob", desc.Digest, err)
 	}
-	h := digest.SHA256.Hash()
-	return &blobReader{rc: rc, r: io.LimitReader(rc, desc.Size+1), h: h, desc: desc, v: v}, nil
+	r := io.LimitReader(&reportingReader{rc, v}, desc.Size+1)
+	return &blobReader{rc: rc, r: r, h: digest.SHA256.Hash(), desc: desc, what: "blob " + desc.Digest.String(), v: v}, nil
+}
+
+// member returns what reads the own layer of a module out of a group's, which has been read up to there: it is what is
+// next, and the end that the group has only once.
+func (b *blobReader) member(l proofLayer) *blobReader {
+	size := l.desc.Size - tarEnd
+	m := &blobReader{rc: b, r: withEnd(io.LimitReader(b, size)), h: digest.SHA256.Hash(), desc: l.desc, what: "its part of " + b.what, v: b.v}
+	if at, ok := b.rc.(io.ReaderAt); ok {
+		m.rc = sectionCloser(io.NewSectionReader(at, l.offset, size), size, b)
+	}
+	return m
+}
+
+func withEnd(r io.Reader) io.Reader { return io.MultiReader(r, bytes.NewReader(make([]byte, tarEnd))) }
+
+// openOwn opens a layer, and of one in a group no more than that.
+func (v *Verified) openOwn(ctx context.Context, l proofLayer) (*blobReader, error) {
+	b, err := v.openBlob(ctx, l.blob())
+	if err != nil || l.group == nil {
+		return b, err
+	}
+	m := b.member(l)
+	if s, ok := m.rc.(section); ok {
+		m.r = withEnd(s)
+		return m, nil
+	}
+	m.r = withEnd(io.LimitReader(b.r, l.desc.Size-tarEnd)) // what is around it is not hashed
+	if _, err := copyAll(ctx, io.Discard, io.LimitReader(b.r, l.offset)); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// A reportingReader says how far it has come.
+type reportingReader struct {
+	io.Reader
+	v *Verified
+}
+
+func (r *reportingReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.v.report(Event{Stage: r.v.stage, Bytes: int64(n)})
+	return n, err
 }
 
 func (b *blobReader) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	b.h.Write(p[:n])
 	b.n += int64(n)
-	b.v.report(Event{Stage: b.v.stage, Bytes: int64(n)})
 	return n, err
 }
 
@@ -50,12 +95,12 @@ func (b *blobReader) finish(ctx context.Context) error {
 	}
 	if b.n != b.desc.Size {
 		if b.n > b.desc.Size {
-			return fmt.Errorf("%w: blob %s is longer than the %d bytes it should have", ErrMismatch, b.desc.Digest, b.desc.Size)
+			return fmt.Errorf("%w: %s is longer than the %d bytes it should have", ErrMismatch, b.what, b.desc.Size)
 		}
-		return fmt.Errorf("%w: blob %s has %d bytes instead of %d", ErrMismatch, b.desc.Digest, b.n, b.desc.Size)
+		return fmt.Errorf("%w: %s has %d bytes instead of %d", ErrMismatch, b.what, b.n, b.desc.Size)
 	}
 	if got := digest.NewDigest(digest.SHA256, b.h); got != b.desc.Digest {
-		return fmt.Errorf("%w: blob %s has the digest %s", ErrMismatch, b.desc.Digest, got)
+		return fmt.Errorf("%w: %s has the digest %s", ErrMismatch, b.what, got)
 	}
 	return nil
 }

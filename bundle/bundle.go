@@ -13,7 +13,7 @@
 //	   ├─ toolchain layer      tar+gzip, usr/local/go/…         (see package toolchain)
 //	   ├─ further toolchains   tar, one a Go version, sorted by version
 //	   ├─ tool layers          tar+gzip, go/bin/<name>, one a tool, sorted by package
-//	   ├─ module layers        tar, one a module, sorted by path and version
+//	   ├─ module layers        tar, one a module or a group of them, sorted by path and version
 //	   └─ graph layer          tar, what is not a module of its own
 //
 // All platforms name the same module layers and the same graph layer; they differ in
@@ -30,6 +30,13 @@
 // machine: that is the deduplication. The descriptor of the layer has the module
 // ("dev.goferry.module": "path@version") and its "h1:" sum ("dev.goferry.sum"), so that a
 // bundle's content can be listed without fetching a layer.
+//
+// With a layer budget modules share layers where there would be too many for an image: a group is the module layers of
+// several modules one after another, without each one's end. Its descriptor lists what these layers are, with their digests
+// ("dev.goferry.group", see [Members]), so that each module of a group is proven, found damaged, linked in an unpacked
+// directory and remembered as if it had a layer of its own, and a reader of both forms has one way for them. That costs a
+// second SHA-256 of the bytes of groups. Which module goes where depends on the modules and the budget alone: about half of
+// the layers have one large module each, and the others the modules of some repositories, which tend to change together.
 //
 // One toolchain is GOROOT. A further one is what the go command may switch to (GOTOOLCHAIN=auto),
 // which it does by fetching the module golang.org/toolchain; so its layer is a module layer. The
@@ -53,8 +60,8 @@
 // whose environment and command are what a container begins with.
 //
 // Unpacked below one root the layers are at once a GOPROXY tree, a module cache and a
-// GOROOT: go/pkg/mod/cache/download can be used as GOPROXY=file://…, and an image of up to
-// [MaxImageLayers] layers runs "go build" without a network.
+// GOROOT: go/pkg/mod/cache/download can be used as GOPROXY=file://…, and an image, which is what a
+// bundle of up to [MaxImageLayers] layers is or one with a layer budget, runs "go build" without a network.
 //
 // Everything is written so that the same input gives the same bytes: entries are sorted,
 // times are at the epoch, owners are 0, no name of a host or directory is kept.
@@ -130,7 +137,9 @@
 // command could use at once; but it trusts both without looking, so a forged .ziphash beats
 // go.sum and the checksum database. Neither is ever carried. Another would be one layer that
 // holds everything, which is simpler to unpack; but then a patch release of one dependency
-// moves the whole bundle across the gap again. Compressing module layers would save nothing
+// moves the whole bundle across the gap again. A group could do without the digests of its parts, which its own covers;
+// but then damage to a byte would be damage to all its modules, and the files of an unpacked directory could be held
+// against a group only if all of it had come from there. Compressing module layers would save nothing
 // (a zip is compressed already) and would tie the digest to a compressor's version. Further
 // toolchains could be layers like GOROOT's, each below a name of its own; but the go command does
 // not look for them there, and an image has nobody who could give their zips back.
@@ -148,6 +157,7 @@ const (
 	AnnotationModule    = "dev.goferry.module"    // "path@version", on module and toolchain layers
 	AnnotationSum       = "dev.goferry.sum"       // "h1:…" of the module zip, on module and toolchain layers; on tool layers that of the tool's module
 	AnnotationSumDB     = "dev.goferry.sumdb"     // on a layer: "none" where the checksum database does not cover the module; on an index: the database's name
+	AnnotationGroup     = "dev.goferry.group"     // on layers of several modules, in place of the above: what they are, a line a module
 	AnnotationTool      = "dev.goferry.tool"      // "package@version", on tool layers
 	AnnotationLayer     = "dev.goferry.layer"     // "graph" on the graph layer
 	AnnotationFormat    = "dev.goferry.format"    // version of this format: "1"
@@ -174,9 +184,10 @@ const (
 
 	formatVersion = "1"
 	layerGraph    = "graph" // value of AnnotationLayer
+	sumDBNone     = "none"  // value of AnnotationSumDB on a layer
 
 	// MaxImageLayers is the largest number of layers in a manifest that is written as a
-	// runnable image. Docker mounts at most 127, and whoever builds FROM it adds his own.
+	// runnable image, unless a layer budget says another. Docker mounts at most 127, and whoever builds FROM it adds his own.
 	MaxImageLayers = 100
 
 	// maxManifest is the largest manifest or index that is written or read, in bytes.

@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/goferry/goferry/oci"
 )
@@ -40,6 +39,8 @@ type Problem struct {
 	Digest digest.Digest `json:"digest,omitempty"`
 	Err    error         `json:"-"`
 	Error  string        `json:"error"`
+
+	Modules []string `json:"modules,omitempty"` // of a layer that has several, as it is not known which of them it is
 }
 
 // checker is one run of Check, or of Unpack, over the layers of a bundle.
@@ -69,19 +70,8 @@ func (v *Verified) Check(ctx context.Context) (*Report, error) {
 	}
 	for _, l := range layers {
 		report.Bytes += l.desc.Size
-		switch layerKind(l.desc) {
-		case kindModule:
-			report.Modules++
-		case kindToolchain, kindToolchainZip:
-			report.Toolchains++
-		case kindTool:
-			report.Tools++
-			continue
-		default:
-			continue
-		}
-		if v.proofs.has(l) {
-			report.Remembered++
+		for _, m := range l.members() {
+			report.count(v, m)
 		}
 	}
 	v.start(layers)
@@ -95,6 +85,24 @@ func (v *Verified) Check(ctx context.Context) (*Report, error) {
 	slices.SortFunc(c.problems, func(a, b Problem) int { return cmp.Compare(a.Name, b.Name) })
 	report.Problems = c.problems
 	return report, joinProblems(c.problems)
+}
+
+// count counts what is proven of a layer that is no group.
+func (r *Report) count(v *Verified, l proofLayer) {
+	switch layerKind(l.desc) {
+	case kindModule:
+		r.Modules++
+	case kindToolchain, kindToolchainZip:
+		r.Toolchains++
+	case kindTool:
+		r.Tools++
+		return
+	default:
+		return
+	}
+	if v.proofs.has(l) {
+		r.Remembered++
+	}
 }
 
 // layers returns the layers of all platforms, each once, the largest first.
@@ -123,8 +131,8 @@ func (c *checker) readAll(ctx context.Context, layers []proofLayer) error {
 	return parallel(ctx, runtime.GOMAXPROCS(0), layers, func(ctx context.Context, l proofLayer) error {
 		var err error
 		switch layerKind(l.desc) {
-		case kindModule, kindToolchainZip:
-			err = c.module(ctx, l.desc)
+		case kindModule, kindToolchainZip, kindGroup:
+			err = c.modules(ctx, l)
 		case kindToolchain:
 			err = c.v.readToolchain(ctx, l, nil, nil)
 		case kindTool:
@@ -133,38 +141,50 @@ func (c *checker) readAll(ctx context.Context, layers []proofLayer) error {
 			return nil
 		}
 		c.v.report(Event{Stage: c.v.stage, Item: layerName(l.desc), Items: 1})
-		return c.problem(ctx, layerName(l.desc), l.desc.Digest, err)
+		return c.problem(ctx, Problem{Name: layerName(l.desc), Digest: l.desc.Digest, Modules: grouped(l.desc), Err: err})
 	})
 }
 
-// problem notes what is wrong with the bundle. Errors that are not the bundle's fault are
+// problem notes what is wrong with the bundle, if p has an error. Errors that are not the bundle's fault are
 // returned.
-func (c *checker) problem(ctx context.Context, name string, d digest.Digest, err error) error {
-	if err == nil {
+func (c *checker) problem(ctx context.Context, p Problem) error {
+	if p.Err == nil {
 		return nil
 	}
-	if oci.Unreadable(err) {
-		err = fmt.Errorf("%w: %w", ErrMismatch, err)
+	if oci.Unreadable(p.Err) {
+		p.Err = fmt.Errorf("%w: %w", ErrMismatch, p.Err)
 	}
-	if ctx.Err() != nil || !isProblem(err) {
-		return fmt.Errorf("verify %s: %w", name, err)
+	if ctx.Err() != nil || !isProblem(p.Err) {
+		return fmt.Errorf("verify %s: %w", p.Name, p.Err)
 	}
+	p.Error = p.Err.Error()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.problems = append(c.problems, Problem{Name: name, Digest: d, Err: err, Error: err.Error()})
+	c.problems = append(c.problems, p)
 	return nil
 }
 
-// module proves one module layer.
-func (c *checker) module(ctx context.Context, desc ocispec.Descriptor) error {
-	content, err := c.v.readModule(ctx, desc, nil)
-	if err != nil {
-		return err
+// modules proves a layer of modules. In a group each of them may have a problem of its own.
+func (c *checker) modules(ctx context.Context, l proofLayer) error {
+	bad := false
+	err := c.v.readModules(ctx, l, func(m proofLayer, b *blobReader) error {
+		content, err := b.module(ctx, nil)
+		if m.group != nil && ctx.Err() == nil && err != nil && isProblem(err) {
+			bad = true
+			return c.problem(ctx, Problem{Name: layerName(m.desc), Digest: l.desc.Digest, Err: err})
+		}
+		if err != nil {
+			return err
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.contents[layerName(m.desc)] = content
+		return nil
+	})
+	if bad && err != nil && isProblem(err) {
+		return nil // it is that of the modules
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.contents[desc.Annotations[AnnotationModule]] = content
-	return nil
+	return err
 }
 
 // tool proves one tool layer.

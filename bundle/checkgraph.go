@@ -30,7 +30,7 @@ func (c *checker) graph(ctx context.Context, report *Report) error {
 		report.SumDB, report.TreeHeads = record.sumDBName(), record.treeHeads
 		report.NotInSumDB = record.notInSumDB()
 	}
-	if err := c.problem(ctx, "module graph", c.v.graph().Digest, err); err != nil {
+	if err := c.problem(ctx, Problem{Name: "module graph", Digest: c.v.graph().Digest, Err: err}); err != nil {
 		return err
 	}
 	c.v.report(Event{Stage: c.v.stage, Item: "module graph", Items: 1})
@@ -99,7 +99,7 @@ func (r *Record) checkLayers(p Platform) error {
 		said[m.String()] = m
 	}
 	modules, toolchains, tools := 0, 0, 0
-	for _, l := range p.Layers {
+	for _, l := range p.members() {
 		name := layerName(l)
 		if layerKind(l) == kindGraph {
 			continue
@@ -128,7 +128,7 @@ func (r *Record) checkLayers(p Platform) error {
 		}
 	}
 	if want := len(r.zips()); modules != want {
-		return fmt.Errorf("%s has %d module layers, the bundle's record %d", p, modules, want)
+		return fmt.Errorf("%s has %d modules, the bundle's record %d", p, modules, want)
 	}
 	if want := len(r.toolchains(p.Platform)); toolchains != want {
 		return fmt.Errorf("%s has %d toolchain layers, the bundle's record %d", p, toolchains, want)

@@ -170,7 +170,7 @@ func TestCheckFindsForgery(t *testing.T) {
 		{"a layer too few", func(_ *testing.T, f *forgery) {
 			f.manifest.Layers = append(f.manifest.Layers[:1:1], f.manifest.Layers[2:]...)
 			f.image.RootFS.DiffIDs = append(f.image.RootFS.DiffIDs[:1:1], f.image.RootFS.DiffIDs[2:]...)
-		}, "module layers"},
+		}, "modules, the bundle"},
 		{"a diff_id of something else", func(_ *testing.T, f *forgery) {
 			f.image.RootFS.DiffIDs[0] = digest.FromString("x")
 		}, "diff_id"},
@@ -471,7 +471,11 @@ func FuzzReadModule(f *testing.F) {
 			Annotations: map[string]string{AnnotationModule: "example.com/m@v1.0.0", AnnotationSum: proven.sum},
 		}
 		v := &Verified{store: bytesStore{data: data}, proofs: openProofs(""), report: func(Event) {}}
-		c, err := v.readModule(t.Context(), desc, nil)
+		var c moduleContent
+		err := v.readModules(t.Context(), proofLayer{desc: desc}, func(_ proofLayer, b *blobReader) (err error) {
+			c, err = b.module(t.Context(), nil)
+			return err
+		})
 		if err != nil {
 			return
 		}

@@ -162,14 +162,22 @@ func checkManifest(data []byte, m ocispec.Manifest, p gomod.Platform) error {
 		if err := checkDescriptor(l); err != nil {
 			return err
 		}
-		kind, name := layerKind(l), layerName(l)
+		if l.Annotations[AnnotationGroup] != "" {
+			if _, err := parseGroup(l); err != nil {
+				return err
+			}
+		}
+		kind := layerKind(l)
 		if kind == kindUnknown || kind == kindGraph && i != len(m.Layers)-1 || kind == kindToolchain && i != 0 {
 			return fmt.Errorf("layer %d (%s) is none that belongs there", i, l.Digest)
 		}
-		if names[name] {
-			return fmt.Errorf("layer %q stands twice", name)
+		for _, m := range Members(l) {
+			name := layerName(m)
+			if names[name] {
+				return fmt.Errorf("%q stands twice", name)
+			}
+			names[name] = true
 		}
-		names[name] = true
 	}
 	if err := checkToolLayers(m.Layers); err != nil {
 		return err
@@ -183,7 +191,7 @@ func checkToolLayers(layers []ocispec.Descriptor) error {
 		if layerKind(l) != kindTool || i == 0 {
 			continue
 		}
-		if before := layers[i-1]; layerKind(before) == kindModule || layerKind(before) == kindTool && layerName(before) >= layerName(l) {
+		if before := layers[i-1]; layerKind(before) == kindModule || layerKind(before) == kindGroup || layerKind(before) == kindTool && layerName(before) >= layerName(l) {
 			return fmt.Errorf("%s stands where it does not belong", layerName(l))
 		}
 	}
@@ -241,10 +249,17 @@ const (
 	kindToolchainZip // a further one, for the go command to switch to
 	kindTool
 	kindModule
+	kindGroup // of modules
 	kindGraph
 )
 
 func layerKind(desc ocispec.Descriptor) int {
+	if desc.Annotations[AnnotationGroup] != "" {
+		if _, err := parseGroup(desc); err != nil {
+			return kindUnknown
+		}
+		return kindGroup
+	}
 	m, ok := layerModule(desc)
 	switch {
 	case desc.MediaType == mediaTypeTar && desc.Annotations[AnnotationLayer] == layerGraph && desc.Annotations[AnnotationModule] == "":

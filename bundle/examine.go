@@ -53,7 +53,7 @@ func problems(damaged []oci.Damage) []Problem {
 		if errors.Is(d.Err, oci.ErrNotFound) {
 			err = named("blob", d.Descriptor.Digest, d.Err)
 		}
-		list = append(list, Problem{Name: BlobName(d.Descriptor), Digest: d.Descriptor.Digest, Err: err, Error: err.Error()})
+		list = append(list, Problem{Name: BlobName(d.Descriptor), Digest: d.Descriptor.Digest, Modules: grouped(d.Descriptor), Err: err, Error: err.Error()})
 	}
 	slices.SortStableFunc(list, func(a, b Problem) int { return cmp.Compare(a.Name, b.Name) })
 	return list

@@ -40,17 +40,20 @@ type PlatformInfo struct {
 	Size         int64         `json:"size"` // of manifest, config and layers
 }
 
-// LayerInfo is one layer and what is in it.
+// LayerInfo is one layer and what is in it, or a module in a layer of several.
 type LayerInfo struct {
 	Module    string        `json:"module,omitempty"` // "path@version"; empty for tools and the graph
 	Tool      string        `json:"tool,omitempty"`   // "package@version"
 	Sum       string        `json:"sum,omitempty"`    // "h1:…"
 	MediaType string        `json:"mediaType"`
-	Digest    digest.Digest `json:"digest"`
-	Size      int64         `json:"size"`
+	Digest    digest.Digest `json:"digest"`               // of the layer
+	Size      int64         `json:"size"`                 // of the layer; of a module in a group, that of its part
+	Group     int           `json:"group,omitempty"`      // how many modules the layer has; 0: it is no group
 	Platforms []string      `json:"platforms"`            // that have the layer
 	Shared    bool          `json:"shared"`               // all platforms have it
 	NoSumDB   bool          `json:"notInSumDB,omitempty"` // the checksum database does not cover it
+
+	kind int
 }
 
 // Inspect says what is in the bundle that target names. It reads the documents and no layer,
@@ -78,18 +81,20 @@ func (v *Verified) Info() *Info {
 		for _, l := range p.Layers {
 			pi.add(l)
 			sizes[l.Digest] = l.Size
-			li := layers[l.Digest]
-			if li == nil {
-				li = layerInfo(l)
-				layers[l.Digest] = li
-				order = append(order, li)
+			for _, m := range Members(l) {
+				li := layers[m.Digest]
+				if li == nil {
+					li = layerInfo(m, l)
+					layers[m.Digest] = li
+					order = append(order, li)
+				}
+				li.Platforms = append(li.Platforms, p.String())
+				li.Shared = len(li.Platforms) == len(v.Platforms)
 			}
-			li.Platforms = append(li.Platforms, p.String())
-			li.Shared = len(li.Platforms) == len(v.Platforms)
 		}
 		info.Platforms = append(info.Platforms, pi)
 	}
-	info.sort(v, order)
+	info.sort(order)
 	for size := range maps.Values(sizes) {
 		info.Blobs++
 		info.Size += size
@@ -108,25 +113,25 @@ func (p *PlatformInfo) add(l ocispec.Descriptor) {
 	}
 }
 
-func layerInfo(l ocispec.Descriptor) *LayerInfo {
-	return &LayerInfo{
-		Module: l.Annotations[AnnotationModule], Tool: l.Annotations[AnnotationTool], Sum: l.Annotations[AnnotationSum],
-		MediaType: l.MediaType, Digest: l.Digest, Size: l.Size, NoSumDB: l.Annotations[AnnotationSumDB] != "",
+// layerInfo is what there is to say of m in the layer in, which may be the same.
+func layerInfo(m, in ocispec.Descriptor) *LayerInfo {
+	li := &LayerInfo{
+		Module: m.Annotations[AnnotationModule], Tool: m.Annotations[AnnotationTool], Sum: m.Annotations[AnnotationSum],
+		MediaType: in.MediaType, Digest: in.Digest, Size: m.Size, NoSumDB: m.Annotations[AnnotationSumDB] != "", kind: layerKind(m),
 	}
+	if m.Digest != in.Digest {
+		li.Group = len(Members(in))
+		li.Size -= tarEnd
+	}
+	return li
 }
 
 // sort puts the layers into the lists of their kinds.
-func (info *Info) sort(v *Verified, order []*LayerInfo) {
-	kinds := make(map[digest.Digest]int)
-	for _, p := range v.Platforms {
-		for _, l := range p.Layers {
-			kinds[l.Digest] = layerKind(l)
-		}
-	}
+func (info *Info) sort(order []*LayerInfo) {
 	info.Modules, info.Toolchains, info.Tools, info.Graph = []LayerInfo{}, []LayerInfo{}, []LayerInfo{}, []LayerInfo{}
 	for _, li := range order {
 		list := &info.Modules
-		switch kinds[li.Digest] {
+		switch li.kind {
 		case kindToolchain, kindToolchainZip:
 			list = &info.Toolchains
 		case kindTool:

@@ -39,6 +39,11 @@ func writeTarFile(tw *tar.Writer, name string, data []byte) error {
 	return err
 }
 
+const (
+	tarBlock = 512
+	tarEnd   = 2 * tarBlock // behind the last file of a tar, in bytes
+)
+
 func tarFile(name string, size int64) *tar.Header {
 	return &tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644, ModTime: epoch}
 }
@@ -67,9 +72,8 @@ func moduleTar(m module.Version, info, mod []byte, zipSize int64) (head, tail []
 	if err := tw.WriteHeader(tarFile(name, zipSize)); err != nil {
 		return nil, nil, err
 	}
-	const block, trailer = 512, 1024
-	pad := (block - zipSize%block) % block
-	return b.Bytes(), make([]byte, pad+trailer), nil
+	pad := (tarBlock - zipSize%tarBlock) % tarBlock
+	return b.Bytes(), make([]byte, pad+tarEnd), nil
 }
 
 // goModSum returns the "h1:" sum of a go.mod file, as the "/go.mod" lines of go.sum have it.

@@ -64,17 +64,45 @@ type place interface {
 	io.ReaderAt
 }
 
-// readModule reads a module layer. The bytes of the zip go to to; if to is nil they are read again
-// at the blob itself, or from a temporary file where the store cannot do that. Everything is proven when it returns without an error: the
-// blob's digest, its one possible form, the zip's sum, unless that of the same blob was proven before.
-func (v *Verified) readModule(ctx context.Context, desc ocispec.Descriptor, to place) (moduleContent, error) {
-	m, _ := layerModule(desc)
-	b, err := v.openBlob(ctx, desc)
+// readModules reads a layer of modules once, and hands the own layer of each to read, which need not read it. The first
+// error of read ends it.
+func (v *Verified) readModules(ctx context.Context, l proofLayer, read func(proofLayer, *blobReader) error) error {
+	b, err := v.openBlob(ctx, l.desc)
 	if err != nil {
-		return moduleContent{}, err
+		return err
 	}
 	defer b.Close()
+	if layerKind(l.desc) != kindGroup {
+		return read(l, b)
+	}
+	for _, m := range l.members() {
+		own := b.member(m)
+		if err := read(m, own); err != nil {
+			return fmt.Errorf("%s: %w", layerName(m.desc), err)
+		}
+		if _, err := copyAll(ctx, io.Discard, own.r); err != nil {
+			return err
+		}
+	}
+	end, err := io.ReadAll(io.LimitReader(b, tarEnd))
+	if err != nil {
+		return err
+	}
+	if err := b.finish(ctx); err != nil {
+		return err
+	}
+	if !bytes.Equal(end, make([]byte, tarEnd)) {
+		return fmt.Errorf("%w: there is something behind the last module", ErrMismatch)
+	}
+	return nil
+}
 
+// module reads the layer of one module. The bytes of the zip go to to; if to is nil they are read again
+// at the blob itself, or from a temporary file where the store cannot do that. Everything is proven when it returns without an error: the
+// layer's digest, its one possible form, the zip's sum, unless that of the same layer was proven before.
+func (b *blobReader) module(ctx context.Context, to place) (moduleContent, error) {
+	v, desc := b.v, b.desc
+	m, _ := layerModule(desc)
 	var head bytes.Buffer // all that stands before the zip's bytes
 	c, zipSize, err := readModuleHead(tar.NewReader(io.TeeReader(b, &head)), m)
 	if err != nil {
@@ -237,11 +265,21 @@ func (b *blobReader) proveToolchain(ctx context.Context, l proofLayer, version s
 	return nil
 }
 
-// proofLayer is a layer with the diff_id that an image config has for it.
+// proofLayer is a layer with the diff_id that an image config has for it, or one that a group is made of.
 type proofLayer struct {
 	desc     ocispec.Descriptor
-	diffID   digest.Digest  // "" where the manifest is not an image
-	platform gomod.Platform // of one that has the layer; of a tool the only one
+	diffID   digest.Digest       // "" where the manifest is not an image, and in a group, which is not compressed
+	platform gomod.Platform      // of one that has the layer; of a tool the only one
+	group    *ocispec.Descriptor // that it is a part of; nil: it is a blob itself
+	offset   int64               // in the group
+}
+
+// blob is what has to be read for the layer.
+func (l proofLayer) blob() ocispec.Descriptor {
+	if l.group != nil {
+		return *l.group
+	}
+	return l.desc
 }
 
 // readGraph reads the graph layer into memory.

@@ -115,7 +115,9 @@ func (l *Listing) add(v *Verified, platforms []Platform) {
 		l.documents += p.Manifest.Size + p.Config.Size
 		for _, layer := range p.Layers {
 			l.layers[layer.Digest] = layer.Size
-			l.addLayer(p, layer)
+		}
+		for _, m := range p.members() {
+			l.addLayer(p, m)
 		}
 	}
 }

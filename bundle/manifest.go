@@ -179,10 +179,13 @@ type bundleConfig struct {
 	Labels       map[string]string `json:"labels,omitempty"`
 }
 
-// layerName says what a layer is: "golang.org/x/mod@v0.42.0", or "graph".
+// layerName says what a layer is: "golang.org/x/mod@v0.42.0", the same and "(+37)" where it has as many more, or "graph".
 func layerName(desc ocispec.Descriptor) string {
 	if name := desc.Annotations[AnnotationModule]; name != "" {
 		return name
+	}
+	if modules := grouped(desc); len(modules) > 0 {
+		return fmt.Sprintf("%s (+%d)", modules[0], len(modules)-1)
 	}
 	if name := desc.Annotations[AnnotationTool]; name != "" {
 		return "tool " + name // its module may be there as well

@@ -53,7 +53,7 @@ func openRoot(ctx context.Context, t *tree, g *generation, from []oci.Store, rep
 	if err != nil {
 		return nil, errors.Join(err, kept.Close())
 	}
-	u.choose()
+	u.choose(g)
 	u.chooseTools()
 	u.asUnpacked(g)
 	u.result.Digest = u.bundles[0].Index.Digest
@@ -64,9 +64,9 @@ func openRoot(ctx context.Context, t *tree, g *generation, from []oci.Store, rep
 // asUnpacked takes, of two layers that will do, the one that was taken: it may have been nearer.
 func (u *unpacker) asUnpacked(g *generation) {
 	for _, b := range u.bundles {
-		for _, l := range b.layers() {
+		for _, l := range b.siteLayers() {
 			if was, ok := g.before.Layers[l.desc.Digest]; ok && was.Name == layerName(l.desc) && layerKind(l.desc) != kindGraph {
-				u.layers[was.Name] = siteLayer{b.Name, b.Verified, l}
+				u.layers[was.Name] = l
 			}
 		}
 	}

@@ -47,6 +47,11 @@ type PackOptions struct {
 	// remembers. Since are more of the latter.
 	TreeHeads, Since [][]byte
 
+	// LayerBudget is how many layers a manifest has at most: modules are put together in one layer where they would be more.
+	// 0: each module has a layer of its own, and with more than MaxImageLayers the bundle is no image. A budget that is too
+	// small is ErrLayerBudget.
+	LayerBudget int
+
 	RequireSumDB bool // fail with [ErrNotInSumDB] for what the checksum database does not cover; else warn
 
 	// Annotations are the user's, of index, manifests and configs; see [CheckAnnotation]. Title and description
@@ -112,6 +117,9 @@ func Pack(ctx context.Context, dst oci.Store, tag string, opts PackOptions) (Pac
 	p.release = sync.OnceFunc(func() { removal.Go(func() { captured.Close() }) })
 	defer p.release()
 	defer p.proofs.save()
+	if err := p.checkBudget(); err != nil {
+		return Packed{}, err
+	}
 	if err := p.begin(); err != nil {
 		return Packed{}, err
 	}
@@ -198,7 +206,7 @@ func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
 	}
 	shared := append(modules, graph)
 	count := len(shared) + len(own[p.platforms()[0]]) // as many on each platform
-	packed := Packed{Runnable: count <= MaxImageLayers, Layers: count, Modules: len(modules)}
+	packed := Packed{Runnable: count <= max(MaxImageLayers, p.opts.LayerBudget), Layers: count, Modules: len(p.record.zips())}
 
 	var created *time.Time
 	if !p.opts.Created.IsZero() {

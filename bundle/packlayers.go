@@ -6,15 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/mod/semver"
 	"golang.org/x/sync/errgroup"
@@ -42,12 +38,17 @@ func (p *packer) layers(ctx context.Context) (map[gomod.Platform][]layer, []laye
 	for _, t := range further {
 		modules = append(modules, t.Module)
 	}
-	for _, m := range append(modules, p.captured.Modules...) {
-		s, err := moduleSource(m)
-		if err != nil {
-			return nil, nil, fmt.Errorf("pack %s@%s: %w", m.Path, m.Version, err)
+	zips, err := moduleSources(append(modules, p.captured.Modules...))
+	if err != nil {
+		return nil, nil, err
+	}
+	sources = append(sources, zips[:len(further)]...)
+	for _, group := range p.groups(p.captured.Modules) {
+		var together []source
+		for _, i := range group {
+			together = append(together, zips[len(further)+i])
 		}
-		sources = append(sources, s)
+		sources = append(sources, groupSource(together))
 	}
 	out, err := p.writeLayers(ctx, sources)
 	if err != nil {
@@ -101,7 +102,6 @@ func (p *packer) writeLayers(ctx context.Context, sources []source) ([]layer, er
 	err := parallel(ctx, runtime.GOMAXPROCS(0), order, func(ctx context.Context, i int) error {
 		l, err := one(ctx, sources[i])
 		if err != nil {
-			p.forget(sources[i], err)
 			return wrapPack(sources[i].name, err)
 		}
 		out[i] = l
@@ -196,109 +196,4 @@ func copyAll(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
 			return total, err
 		}
 	}
-}
-
-// ingest writes a layer to a store that learns the digest from the bytes, so that they are
-// read, hashed and written once; what is proven is what was written.
-func (p *packer) ingest(ctx context.Context, dst oci.Ingester, s source) (layer, error) {
-	r, err := s.open(ctx)
-	if err != nil {
-		return layer{}, err
-	}
-	defer r.Close()
-	w, err := dst.Ingest(ctx)
-	if err != nil {
-		return layer{}, err
-	}
-	defer w.Discard()
-	n, err := copyAll(ctx, w, r)
-	if err != nil {
-		return layer{}, err
-	}
-	proven, err := p.prove(ctx, s, w.Digest(), func(context.Context) (io.ReadCloser, error) { return sectionCloser(w, n, nil), nil })
-	if err != nil {
-		return layer{}, err
-	}
-	desc, err := w.Commit(s.mediaType)
-	if err != nil {
-		return layer{}, err
-	}
-	atomic.AddInt64(&p.bytes, desc.Size)
-	return p.layer(s, desc, proven), nil
-}
-
-// measure learns a layer's digest without writing it anywhere, for stores that must be told
-// the digest first.
-func (p *packer) measure(ctx context.Context, s source) (layer, error) {
-	r, err := s.open(ctx)
-	if err != nil {
-		return layer{}, err
-	}
-	defer r.Close()
-	digester := digest.Canonical.Digester()
-	n, err := copyAll(ctx, digester.Hash(), r)
-	if err != nil {
-		return layer{}, err
-	}
-	proven, err := p.prove(ctx, s, digester.Digest(), s.open)
-	if err != nil {
-		return layer{}, err
-	}
-	return p.layer(s, ocispec.Descriptor{MediaType: s.mediaType, Digest: digester.Digest(), Size: n}, proven), nil
-}
-
-// prove returns the sum of a layer's content, from memory if these very bytes were proven
-// before, and holds it against go.sum and the checksum database.
-func (p *packer) prove(ctx context.Context, s source, d digest.Digest, open func(context.Context) (io.ReadCloser, error)) (proof, error) {
-	if s.prove == nil {
-		return proof{}, nil
-	}
-	proven, ok := p.proofs.get(d, s.name)
-	if !ok {
-		r, err := open(ctx)
-		if err != nil {
-			return proof{}, err
-		}
-		defer r.Close()
-		if proven, err = s.prove(ctx, r); err != nil {
-			if ctx.Err() == nil {
-				err = fmt.Errorf("%w: %w", ErrMismatch, err)
-			}
-			return proof{}, err
-		}
-		if s.tool != "" {
-			return proven, nil // what it was built of is checked on its own
-		}
-		p.proofs.put(d, s.name, proven)
-	}
-	w, err := p.want(ctx, s.name)
-	if err != nil {
-		return proof{}, err
-	}
-	return proven, w.zip.check("zip", proven.sum)
-}
-
-// forget removes a zip that is not what it has to be from our own cache, so that it is fetched
-// again. The user's cache is his.
-func (p *packer) forget(s source, err error) {
-	if p.opts.CacheDir != "" && errors.Is(err, ErrMismatch) && strings.HasPrefix(s.zip, p.opts.CacheDir+string(filepath.Separator)) {
-		os.Remove(s.zip)
-	}
-}
-
-// layer completes the descriptor of a layer.
-func (p *packer) layer(s source, desc ocispec.Descriptor, proven proof) layer {
-	if s.prove == nil {
-		desc.Annotations = map[string]string{AnnotationLayer: s.name}
-		return layer{desc: desc}
-	}
-	if s.tool != "" {
-		desc.Annotations = map[string]string{AnnotationTool: s.tool, AnnotationSum: proven.sum}
-		return layer{desc: desc, diffID: proven.diffID}
-	}
-	desc.Annotations = map[string]string{AnnotationModule: s.name, AnnotationSum: proven.sum}
-	if !p.expected[s.name].inSumDB { // known, as prove has waited for it
-		desc.Annotations[AnnotationSumDB] = "none"
-	}
-	return layer{desc: desc, diffID: proven.diffID}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -51,13 +52,21 @@ func UnpackedReceipt(ctx context.Context, dir string) (*Receipt, error) {
 			r.Blobs[d.desc.Digest] = d.desc.Size
 		}
 		for _, l := range v.layers() {
-			if layer, ok := was.Layers[l.desc.Digest]; ok && layer.Name == layerName(l.desc) && len(layer.Files) > 0 && untouched(root, layer.Files) {
+			if was.has(root, l) {
 				r.Blobs[l.desc.Digest] = l.desc.Size
 			}
 		}
 	}
 	r.sort()
 	return r, nil
+}
+
+// has says whether a generation has the files of a layer, of a group those of all its modules, as they were proven.
+func (s state) has(root *os.Root, l proofLayer) bool {
+	return !slices.ContainsFunc(l.members(), func(m proofLayer) bool {
+		was := s.Layers[m.desc.Digest]
+		return was.Name != layerName(m.desc) || len(was.Files) == 0 || !untouched(root, was.Files)
+	})
 }
 
 // openUnpacked opens what a generation keeps of its bundles. The caller closes the store.

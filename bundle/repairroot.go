@@ -86,8 +86,8 @@ func (r *rootRepair) prove(ctx context.Context, g *generation, u *unpacker) erro
 		if problems := u.damage[name]; problems != nil {
 			cause = problemsError(problems)
 		}
-		p := Problem{Name: name, Digest: l.desc.Digest, Err: cause, Error: cause.Error()}
-		if _, err := l.v.store.(*keptStore).source(ctx, l.desc); err != nil {
+		p := Problem{Name: name, Digest: l.blob().Digest, Err: cause, Error: cause.Error()}
+		if _, err := l.v.store.(*keptStore).source(ctx, l.blob()); err != nil {
 			r.result.Lost = append(r.result.Lost, p)
 			lost = append(lost, fmt.Errorf("%s: %w: whole in no source; here: %v", p.Name, ErrIncomplete, errors.Join(cause, err)))
 			continue

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -84,7 +85,7 @@ func (s *Site) File(name string) (SiteFile, bool) {
 
 // fill makes the files, and the lists for people.
 func (s *Site) fill(m *merged, parts []part, previous *Site) error {
-	layers := chooseLayers(s.bundles)
+	layers := chooseLayers(s.bundles, func(siteLayer) bool { return false })
 	contents := make(map[string]moduleContent, len(layers))
 	for name, l := range layers {
 		m, _ := layerModule(l.desc)
@@ -137,16 +138,16 @@ func isImmutable(name string) bool {
 
 // chooseLayers returns the layers of the bundles with modules and toolchains, by name, each once. Two that have the same sum may
 // still be other bytes: one on this machine goes before one in a registry, the zip of a toolchain
-// before a GOROOT, and then the digest decides.
-func chooseLayers(bundles []SiteBundle) map[string]siteLayer {
+// before a GOROOT, and then the digest decides. Those that are lost are taken only where there is no other.
+func chooseLayers(bundles []SiteBundle, lost func(siteLayer) bool) map[string]siteLayer {
 	chosen := make(map[string]siteLayer)
 	for _, b := range bundles {
-		for _, l := range b.layers() {
+		for _, l := range b.siteLayers() {
 			if kind := layerKind(l.desc); kind == kindGraph || kind == kindTool {
 				continue
 			}
-			l := siteLayer{b.Name, b.Verified, l}
-			if was, ok := chosen[layerName(l.desc)]; !ok || l.before(was) {
+			was, ok := chosen[layerName(l.desc)]
+			if !ok || lost(was) && !lost(l) || lost(was) == lost(l) && l.before(was) {
 				chosen[layerName(l.desc)] = l
 			}
 		}
@@ -161,5 +162,5 @@ func (l siteLayer) before(other siteLayer) bool {
 	if layerKind(l.desc) != layerKind(other.desc) {
 		return layerKind(l.desc) == kindToolchainZip
 	}
-	return l.desc.Digest < other.desc.Digest
+	return cmp.Or(cmp.Compare(l.desc.Digest, other.desc.Digest), cmp.Compare(l.blob().Digest, other.blob().Digest)) < 0
 }

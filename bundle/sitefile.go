@@ -45,6 +45,24 @@ type siteLayer struct {
 	proofLayer
 }
 
+// members returns the layers that l is made of.
+func (l siteLayer) members() []siteLayer {
+	var list []siteLayer
+	for _, m := range l.proofLayer.members() {
+		list = append(list, siteLayer{l.name, l.v, m})
+	}
+	return list
+}
+
+// siteLayers returns the layers that the bundle's layers are made of.
+func (b SiteBundle) siteLayers() []siteLayer {
+	var list []siteLayer
+	for _, l := range b.layers() {
+		list = append(list, siteLayer{b.Name, b.Verified, l}.members()...)
+	}
+	return list
+}
+
 // zipFile is the zip of a module layer.
 func (l siteLayer) zipFile(c moduleContent) SiteFile {
 	return SiteFile{
@@ -56,15 +74,15 @@ func (l siteLayer) zipFile(c moduleContent) SiteFile {
 func (l siteLayer) openZip(ctx context.Context, c moduleContent) (io.ReadSeekCloser, error) {
 	size := c.zipEnd - c.zip
 	if files, ok := l.v.store.(oci.FileStore); ok {
-		f, offset, err := files.OpenFile(ctx, l.desc)
+		f, offset, err := files.OpenFile(ctx, l.blob())
 		if err == nil {
-			return newFileRange(f, offset+c.zip, size)
+			return newFileRange(f, offset+l.offset+c.zip, size)
 		}
 		if !errors.Is(err, errors.ErrUnsupported) {
-			return nil, named("layer", l.desc.Digest, err)
+			return nil, named("layer", l.blob().Digest, err)
 		}
 	}
-	b, err := l.v.openBlob(ctx, l.desc)
+	b, err := l.v.openOwn(ctx, l.proofLayer)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,13 +18,13 @@ import (
 
 // A provenLayer is a layer with all that was proven of it, in the place where it was.
 type provenLayer struct {
-	store          oci.Store
-	digest, diffID digest.Digest
-	name, sum      string
+	store                oci.Store
+	blob, digest, diffID digest.Digest
+	name, sum            string
 }
 
 func (l siteLayer) key() provenLayer {
-	return provenLayer{l.v.store, l.desc.Digest, l.diffID, layerName(l.desc), l.desc.Annotations[AnnotationSum]}
+	return provenLayer{l.v.store, l.blob().Digest, l.desc.Digest, l.diffID, layerName(l.desc), l.desc.Annotations[AnnotationSum]}
 }
 
 // A provenBundle is a bundle whose graph was proven: it holds as long as the documents are the same.
@@ -45,22 +46,32 @@ func (s *Site) unproven(previous *Site) []siteLayer {
 	for _, b := range s.bundles {
 		for _, l := range b.layers() {
 			l := siteLayer{b.Name, b.Verified, l}
-			key := l.key()
-			if seen[key] || layerKind(l.desc) == kindGraph {
+			if seen[l.key()] || layerKind(l.desc) == kindGraph {
 				continue
 			}
-			seen[key] = true
-			if previous != nil {
-				if c, ok := previous.proven[key]; ok {
-					s.proven[key] = c
-					continue
-				}
+			seen[l.key()] = true
+			if !s.takeOver(l, previous) {
+				layers = append(layers, l)
 			}
-			layers = append(layers, l)
 		}
 	}
 	slices.SortStableFunc(layers, siteLayer.larger)
 	return layers
+}
+
+// takeOver takes over what previous has proven of a layer, if that is all of it.
+func (s *Site) takeOver(l siteLayer, previous *Site) bool {
+	if previous == nil {
+		return false
+	}
+	for _, m := range l.members() {
+		c, ok := previous.proven[m.key()]
+		if !ok {
+			return false
+		}
+		s.proven[m.key()] = c
+	}
+	return true
 }
 
 // prove reads the layers that are not proven yet.
@@ -71,7 +82,7 @@ func (s *Site) prove(ctx context.Context, previous *Site, report func(Event)) er
 	var mu sync.Mutex
 	var problems []error
 	err := parallel(ctx, runtime.GOMAXPROCS(0), layers, func(ctx context.Context, l siteLayer) error {
-		c, err := l.read(ctx)
+		proven, err := l.read(ctx)
 		report(Event{Stage: "verify", Item: layerName(l.desc), Items: 1})
 		if err != nil {
 			err = fmt.Errorf("%s: %s: %w", l.name, layerName(l.desc), err)
@@ -83,9 +94,8 @@ func (s *Site) prove(ctx context.Context, previous *Site, report func(Event)) er
 		defer mu.Unlock()
 		if err != nil {
 			problems = append(problems, err)
-		} else {
-			s.proven[l.key()] = c
 		}
+		maps.Copy(s.proven, proven)
 		return nil
 	})
 	if err != nil {
@@ -104,16 +114,23 @@ func total(stage string, layers []siteLayer) Event {
 	return e
 }
 
-// read proves a layer.
-func (l siteLayer) read(ctx context.Context) (moduleContent, error) {
+// read proves a layer, and returns what each module of it holds.
+func (l siteLayer) read(ctx context.Context) (map[provenLayer]moduleContent, error) {
+	proven := make(map[provenLayer]moduleContent)
 	switch layerKind(l.desc) {
 	case kindTool:
 		c, err := l.v.readTool(ctx, l.proofLayer, nil)
-		return moduleContent{tool: c}, err
+		proven[l.key()] = moduleContent{tool: c}
+		return proven, err
 	case kindToolchain:
-		return moduleContent{}, l.v.readToolchain(ctx, l.proofLayer, nil, nil)
+		proven[l.key()] = moduleContent{}
+		return proven, l.v.readToolchain(ctx, l.proofLayer, nil, nil)
 	}
-	return l.v.readModule(ctx, l.desc, nil)
+	err := l.v.readModules(ctx, l.proofLayer, func(m proofLayer, b *blobReader) (err error) {
+		proven[siteLayer{l.name, l.v, m}.key()], err = b.module(ctx, nil)
+		return err
+	})
+	return proven, err
 }
 
 // proveGraphs proves the graph layers against the others, which have been read.
@@ -141,8 +158,8 @@ func (s *Site) proveGraphs(ctx context.Context, previous *Site) ([]part, error) 
 
 func (s *Site) proveGraph(ctx context.Context, b SiteBundle) (p part, err error) {
 	c := &checker{v: b.Verified, contents: make(map[string]moduleContent), tools: make(map[digest.Digest]toolContent)}
-	for _, l := range b.layers() {
-		proven := s.proven[siteLayer{b.Name, b.Verified, l}.key()]
+	for _, l := range b.siteLayers() {
+		proven := s.proven[l.key()]
 		switch layerKind(l.desc) {
 		case kindModule:
 			c.contents[layerName(l.desc)] = proven

@@ -163,7 +163,7 @@ func (z *zipStream) Close() error {
 
 // spool fetches a layer into a temporary file, proves it, and returns its zip.
 func (l siteLayer) spool(ctx context.Context, c moduleContent) (io.ReadSeekCloser, error) {
-	b, err := l.v.openBlob(ctx, l.desc)
+	b, err := l.v.openOwn(ctx, l.proofLayer)
 	if err != nil {
 		return nil, err
 	}

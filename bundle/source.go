@@ -17,14 +17,15 @@ import (
 
 // A source is a layer to be: where its bytes come from, and how its content is proven.
 type source struct {
-	name      string // "path@version"
+	name      string // "path@version", or what a group is called
 	mediaType string
-	size      int64  // about; for progress and order
-	zip       string // file
-	tool      string // "package@version"; "": of none
+	size      int64    // of a toolchain or tool about; for progress and order
+	zip       string   // file
+	tool      string   // "package@version"; "": of none
+	modules   []source // whose own layers a group is made of; nil: it is no group
 	open      func(context.Context) (io.ReadCloser, error)
 	// prove recomputes the sums from the layer's bytes. For modules r is also an io.ReaderAt.
-	// It is nil for the graph, which is made of what was proven.
+	// It is nil for the graph, which is made of what was proven, and for a group, whose modules have one each.
 	prove func(ctx context.Context, r io.Reader) (proof, error)
 }
 
@@ -63,6 +64,18 @@ func moduleSource(m gomod.Module) (source, error) {
 			return proof{sum: sum}, err
 		},
 	}, nil
+}
+
+func moduleSources(modules []gomod.Module) ([]source, error) {
+	var sources []source
+	for _, m := range modules {
+		s, err := moduleSource(m)
+		if err != nil {
+			return nil, fmt.Errorf("pack %s@%s: %w", m.Path, m.Version, err)
+		}
+		sources = append(sources, s)
+	}
+	return sources, nil
 }
 
 // toolchainSource makes the layer of a toolchain from its module zip.

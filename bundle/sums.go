@@ -185,7 +185,9 @@ func (p *packer) want(ctx context.Context, name string) (wanted, error) {
 func (p *packer) complete(layers []layer) error {
 	sums := make(map[string]string, len(layers))
 	for _, l := range layers {
-		sums[layerName(l.desc)] = l.desc.Annotations[AnnotationSum]
+		for _, m := range Members(l.desc) {
+			sums[layerName(m)] = m.Annotations[AnnotationSum]
+		}
 	}
 	for _, e := range p.order {
 		if e.builtIn {

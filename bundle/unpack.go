@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"runtime"
 	"slices"
@@ -34,7 +33,7 @@ type Unpacked struct {
 	GoVersion  string           `json:"goVersion,omitempty"`
 	Modules    int              `json:"modules"`
 	Tools      int              `json:"tools,omitempty"`
-	Linked     int              `json:"linked"`  // layers taken from the generation before, unread
+	Linked     int              `json:"linked"`  // modules, toolchains and tools taken from the generation before, unread
 	Written    int64            `json:"written"` // bytes of layers that were read and written
 
 	Record *Record  `json:"-"` // what the bundles say of themselves, taken together
@@ -195,7 +194,7 @@ func (u *unpacker) prepare(ctx context.Context, g *generation) error {
 	if err := u.checkHeads(g); err != nil {
 		return err
 	}
-	u.choose()
+	u.choose(g)
 	u.chooseTools()
 	if err := u.findLinks(ctx, g); err != nil {
 		return err
@@ -273,7 +272,7 @@ func (u *unpacker) fill(ctx context.Context, g *generation) error {
 
 // write writes the layers, and beside them the files of the checksum database.
 func (u *unpacker) write(ctx context.Context, g *generation, w *layerWriter) error {
-	todo := slices.SortedFunc(maps.Values(u.layers), siteLayer.larger)
+	todo := u.blobs()
 	u.bundles[0].report(total("unpack", todo))
 	defer saveProofs(u.bundles)
 	database := siteLayer{} // first, as it takes long

@@ -16,7 +16,7 @@ import (
 func (u *unpacker) checkThere() error {
 	var missing []string
 	for name, l := range u.layers {
-		if u.stays(l.v) || !l.v.lacks(l.desc) {
+		if u.stays(l.v) || !l.v.lacks(l.blob()) {
 			continue
 		}
 		if other, ok := u.elsewhere(l); ok {
@@ -42,12 +42,12 @@ func (v *Verified) lacks(desc ocispec.Descriptor) bool {
 // elsewhere is the same layer in another of the bundles.
 func (u *unpacker) elsewhere(l siteLayer) (siteLayer, bool) {
 	for _, b := range u.bundles {
-		if u.stays(b.Verified) || b.lacks(l.desc) {
+		if u.stays(b.Verified) {
 			continue
 		}
-		for _, other := range b.layers() {
-			if other.desc.Digest == l.desc.Digest {
-				return siteLayer{b.Name, b.Verified, other}, true
+		for _, other := range b.siteLayers() {
+			if other.desc.Digest == l.desc.Digest && !b.lacks(other.blob()) {
+				return other, true
 			}
 		}
 	}

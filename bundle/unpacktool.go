@@ -42,6 +42,5 @@ func (u *unpacker) tool(ctx context.Context, g *generation, l siteLayer) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.tools[l.desc.Digest] = c
-	u.result.Written += l.desc.Size
 	return nil
 }

@@ -8,14 +8,13 @@ import (
 	"path"
 	"strings"
 
-	"golang.org/x/mod/module"
-
 	"github.com/goferry/goferry/bundle/toolchain"
 )
 
 // toolchain gives the module zip of a toolchain back to the GOPROXY tree, where a go command of
 // another version looks for what to switch to, and writes GOROOT, if this is the one.
-func (u *unpacker) toolchain(ctx context.Context, w *layerWriter, l siteLayer, m module.Version) error {
+func (u *unpacker) toolchain(ctx context.Context, w *layerWriter, l siteLayer) error {
+	m, _ := layerModule(l.desc)
 	name, err := moduleFile(m, "")
 	if err != nil {
 		return err
@@ -41,7 +40,11 @@ func (u *unpacker) toolchain(ctx context.Context, w *layerWriter, l siteLayer, m
 	if err := w.write(name+".info", content.info); err != nil {
 		return err
 	}
-	return w.write(name+".mod", content.mod)
+	if err := w.write(name+".mod", content.mod); err != nil {
+		return err
+	}
+	w.done()
+	return nil
 }
 
 func gorootFile(ctx context.Context, w *layerWriter, f toolchain.File, content io.Reader) error {

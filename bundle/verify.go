@@ -88,7 +88,7 @@ func (p Platform) Runnable() bool { return p.Config.MediaType == ocispec.MediaTy
 // [Platform.Runnable] is an error.
 func (v *Verified) ImageConfig(ctx context.Context, p Platform) (ocispec.ImageConfig, error) {
 	if !p.Runnable() {
-		return ocispec.ImageConfig{}, fmt.Errorf("%s has %d layers and is not a runnable image, which has at most %d", p, len(p.Layers), MaxImageLayers)
+		return ocispec.ImageConfig{}, fmt.Errorf("%s has %d layers and is not a runnable image", p, len(p.Layers))
 	}
 	var image ocispec.Image
 	if _, err := oci.FetchDocument(ctx, v.store, p.Config, &image); err != nil {
@@ -189,20 +189,33 @@ func openIndex(ctx context.Context, s oci.Store, desc ocispec.Descriptor) (*Veri
 // layer is read once, for all platforms that have it.
 func (v *Verified) checkNames() error {
 	names, blobs := make(map[digest.Digest]string), make(map[string]digest.Digest)
+	is := func(d digest.Digest, name string) error {
+		if other, ok := names[d]; ok && other != name {
+			return fmt.Errorf("%w: layer %s is both %s and %s", ErrMismatch, d, other, name)
+		}
+		names[d] = name
+		return nil
+	}
 	for _, p := range v.Platforms {
 		for _, l := range p.Layers {
-			what := layerName(l)
-			if layerKind(l) == kindTool {
-				what += " for " + p.String()
+			if group := l.Annotations[AnnotationGroup]; group != "" {
+				if err := is(l.Digest, group); err != nil {
+					return err
+				}
 			}
-			name := what + " " + l.Annotations[AnnotationSum]
-			if other, ok := names[l.Digest]; ok && other != name {
-				return fmt.Errorf("%w: layer %s is both %s and %s", ErrMismatch, l.Digest, other, name)
+			for _, m := range Members(l) {
+				what := layerName(m)
+				if layerKind(m) == kindTool {
+					what += " for " + p.String()
+				}
+				if err := is(m.Digest, what+" "+m.Annotations[AnnotationSum]); err != nil {
+					return err
+				}
+				if other, ok := blobs[what]; ok && other != l.Digest {
+					return fmt.Errorf("%w: %s is both in %s and in %s", ErrMismatch, what, other, l.Digest)
+				}
+				blobs[what] = l.Digest
 			}
-			if other, ok := blobs[what]; ok && other != l.Digest {
-				return fmt.Errorf("%w: %s is both %s and %s", ErrMismatch, what, other, l.Digest)
-			}
-			names[l.Digest], blobs[what] = name, l.Digest
 		}
 	}
 	return nil
