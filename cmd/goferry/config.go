@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -40,7 +41,7 @@ type bundleConfig struct {
 type configKey struct {
 	name  string
 	flag  string // of pack, which the value or each of the values is given to; "" for what is no flag
-	kind  string // "text", "list", "switch" or "mapping"
+	kind  string // "text", "list", "switch", "number" or "mapping"
 	about string
 }
 
@@ -56,6 +57,7 @@ var configKeys = []configKey{
 	{"toolSource", "tool-source", "switch", "carry the modules of these commands as well"},
 	{"platforms", "platform", "list", "what there is a toolchain for, as OS/ARCH"},
 	{"scope", "scope", "text", "how much of the module graph: build, dev or all"},
+	{"layerBudget", "layer-budget", "number", "put modules together in a layer where there would be more layers"},
 	{"since", "since", "list", "bundles whose go commands are to go on with this one"},
 	{"requireSumDB", "require-sumdb", "switch", "refuse what the checksum database does not cover"},
 	{"signKey", "sign-key", "text", "the private key that signs: a file, env://NAME or a KMS URI"},
@@ -232,6 +234,12 @@ func (k configKey) values(node *yaml.Node) (values []string, err error) {
 			return nil, withHint(wrong, "write true or false")
 		}
 		values = []string{fmt.Sprint(on)}
+	case "number":
+		var n int
+		if err := node.Decode(&n); err != nil {
+			return nil, wrong
+		}
+		values = []string{strconv.Itoa(n)}
 	case "mapping":
 		err = eachKey(node, k.name, nil, func(name string, value *yaml.Node) error {
 			text := resolved(value)

@@ -181,7 +181,7 @@ func (l *lockedBundle) compare(p bundle.Packed) error {
 	}
 	what := strings.Join(changes, ", ")
 	if what == "" {
-		what = "the same modules and toolchains, but the project's own files, the tree heads or goferry are others"
+		what = "the same modules and toolchains, but the project's own files, the tree heads, the layer budget or goferry are others"
 	}
 	return withHint(fmt.Errorf("%w: it would be %s and is locked as %s: %s", bundle.ErrMismatch, p.Descriptor.Digest, l.Digest, what),
 		"if that is right, write it down with \"goferry lock\"")

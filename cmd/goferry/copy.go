@@ -207,6 +207,9 @@ func itemName(desc ocispec.Descriptor) string {
 			return name
 		}
 	}
+	if desc.Annotations[bundle.AnnotationGroup] != "" {
+		return bundle.BlobName(desc)
+	}
 	return desc.Digest.String()
 }
 

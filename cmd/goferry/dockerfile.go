@@ -58,7 +58,7 @@ func printDockerfile(c *cli.Context) error {
 	defer store.Close()
 	config, err := verified.ImageConfig(c.Context, verified.Platforms[0])
 	if err != nil {
-		return withHint(err, "use it with \"goferry unpack\" or \"goferry serve\", or pack less into it")
+		return withHint(err, "pack it with --layer-budget %d, or use it with \"goferry unpack\" or \"goferry serve\"", bundle.MaxImageLayers)
 	}
 	if config.Labels[bundle.AnnotationToolchain] == "" {
 		return withHint(fmt.Errorf("%s has no toolchain: there is no Go in its image", args[0]), "pack it without --toolchain none")

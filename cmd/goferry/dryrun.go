@@ -69,7 +69,7 @@ func (j *job) openWritten(ctx context.Context) (oci.Store, error) {
 	return store, err
 }
 
-// planned is a plan as it is printed. A module has one blob.
+// planned is a plan as it is printed. A module is in one blob, alone or with others.
 type planned struct {
 	Digest       string          `json:"digest"`
 	Blobs        int             `json:"blobs"` // that would be sent
@@ -93,8 +93,10 @@ func newPlanned(plan *oci.Plan) *planned {
 	p.Skipped, p.SkippedBytes = len(plan.Have), totalSize(plan.Have)
 	p.LeftOut, p.LeftOutBytes = len(plan.Left), totalSize(plan.Left)
 	for _, desc := range plan.Move {
-		if m := desc.Annotations[bundle.AnnotationModule]; m != "" {
-			p.Modules = append(p.Modules, plannedModule{m, desc.Digest.String(), desc.Size})
+		for _, m := range bundle.Members(desc) {
+			if name := m.Annotations[bundle.AnnotationModule]; name != "" {
+				p.Modules = append(p.Modules, plannedModule{name, desc.Digest.String(), m.Size})
+			}
 		}
 	}
 	slices.SortFunc(p.Modules, func(a, b plannedModule) int { return strings.Compare(a.Module, b.Module) })

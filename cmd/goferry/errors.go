@@ -54,6 +54,7 @@ func exitCode(err error) int {
 		{serve.ErrName, exitUsage},
 		{gomod.ErrTool, exitUsage},
 		{gomod.ErrLocal, exitUsage},
+		{bundle.ErrLayerBudget, exitUsage},
 		{bundle.ErrMismatch, exitMismatch},
 		{bundle.ErrNotInSumDB, exitMismatch},
 		{gomod.ErrTaken, exitMismatch},

@@ -140,6 +140,9 @@ func printUnverified(w io.Writer, u *bundle.Unverified) error {
 // layerNote is what is unusual about a module, to stand behind its line.
 func layerNote(l bundle.LayerInfo) string {
 	notes := []string{""}
+	if l.Group > 0 {
+		notes = append(notes, fmt.Sprintf("one of %d", l.Group))
+	}
 	if !l.Shared {
 		notes = append(notes, "only in "+printable(strings.Join(l.Platforms, ",")))
 	}

@@ -41,6 +41,7 @@ func packCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "platform", Aliases: []string{"p"}, Usage: "carry the toolchain for `OS/ARCH,…`; may be repeated (default: this one)"},
 			&cli.StringFlag{Name: "scope", Value: string(gomod.Dev), Usage: "how much of the module graph: `build|dev|all`"},
 			&cli.StringSliceFlag{Name: "annotation", Usage: "write `NAME=VALUE` into the bundle's annotations and labels; may be repeated"},
+			&cli.IntFlag{Name: "layer-budget", Usage: "put modules together in a layer where there would be more than `N` layers, so that any bundle is an image", DefaultText: "a layer for each module"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `REF`: oci:DIR[:TAG], oci-archive:FILE[:TAG], HOST/REPO[:TAG]"},
 			&cli.StringFlag{Name: "tree-head", Usage: "pack with the checksum database's tree heads of the bundle `REF`, or in a file (default: those packed with here before)"},
 			&cli.StringSliceFlag{Name: "since", Usage: "let go commands go on that have used the bundle `REF`; may be repeated"},
@@ -138,15 +139,26 @@ func beginPack(c *cli.Context) (*job, error) {
 }
 
 func printPacked(c *cli.Context, p bundle.Packed, rehearsal *rehearsalJSON) error {
-	if !p.Runnable && !c.Bool("quiet") {
-		tell(c.App.ErrWriter, "", fmt.Sprintf("%d layers: written as an artifact of layers, not a runnable image (a runnable image has at most %d)",
-			p.Layers, bundle.MaxImageLayers))
-	}
+	tellLayers(c, p)
 	if c.String("format") == "json" {
 		return printJSON(c, packedJSON{p.Descriptor.Digest, p.Descriptor.MediaType, p.Descriptor.Size, p.Runnable, p.Layers, p.Modules, p.Bytes, rehearsal})
 	}
 	_, err := fmt.Fprintln(c.App.Writer, p.Descriptor.Digest)
 	return err
+}
+
+// tellLayers says, unless that is too much, for whom a bundle has too many layers.
+func tellLayers(c *cli.Context, p bundle.Packed) {
+	const docker, ecr = 127, 500
+	switch {
+	case c.Bool("quiet"):
+	case !p.Runnable:
+		tell(c.App.ErrWriter, "", fmt.Sprintf("%d layers: written as an artifact of layers, not a runnable image; --layer-budget %d makes one", p.Layers, bundle.MaxImageLayers))
+	case p.Layers > ecr:
+		tell(c.App.ErrWriter, "warning", fmt.Sprintf("%d layers: container engines run images of at most %d, and Amazon ECR takes no more than %d", p.Layers, docker, ecr))
+	case p.Layers > docker:
+		tell(c.App.ErrWriter, "warning", fmt.Sprintf("%d layers: container engines run images of at most %d", p.Layers, docker))
+	}
 }
 
 // packedJSON is what pack --format json prints.
@@ -170,6 +182,10 @@ func packOptions(c *cli.Context) (bundle.PackOptions, error) {
 		Env:        os.Environ(),
 
 		RequireSumDB: c.Bool("require-sumdb"),
+		LayerBudget:  c.Int("layer-budget"),
+	}
+	if c.IsSet("layer-budget") && opts.LayerBudget < 1 {
+		return opts, usagef("--layer-budget is %d: a bundle has at least one layer", opts.LayerBudget)
 	}
 	err := errors.Join(checkPackWords(opts), toolOptions(c, &opts))
 	if err != nil {
