@@ -280,6 +280,10 @@ func TestGroupsUnpacked(t *testing.T) {
 	}
 	regrouped := layout(t, t.TempDir())
 	packBudget(t, regrouped, c, 6, "")
+	plan, err := PlanUnpack(t.Context(), []SiteBundle{{"two", verifyTest(t, regrouped)}}, dir, UnpackOptions{Platform: linux, Extract: true})
+	if err != nil || plan.Layers != 0 || !plan.Changed {
+		t.Errorf("PlanUnpack = %+v, %v, want another bundle of the same modules", plan, err)
+	}
 	u, err := unpackAll(t, dir, UnpackOptions{Extract: true}, SiteBundle{"two", verifyTest(t, regrouped)})
 	if err != nil || u.Linked != 21 || u.Written != 0 {
 		t.Errorf("the same modules in other groups: %+v, %v, want all linked", u, err)

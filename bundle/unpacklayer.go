@@ -83,20 +83,29 @@ func (u *unpacker) takes(l siteLayer) bool {
 	return ok && chosen.v == l.v && chosen.blob().Digest == l.blob().Digest
 }
 
+// wanted returns what has to be read of a blob: the layers that are unpacked and not linked.
+func (u *unpacker) wanted(l siteLayer) map[string]bool {
+	names := make(map[string]bool)
+	for _, m := range l.members() {
+		if name := layerName(m.desc); u.takes(m) && u.links[name] == nil {
+			names[name] = true
+		}
+	}
+	return names
+}
+
 // layer links or writes what one blob holds.
 func (u *unpacker) layer(ctx context.Context, g *generation, l siteLayer) error {
-	wanted := make(map[string]bool)
 	for _, m := range l.members() {
-		name := layerName(m.desc)
-		if !u.takes(m) {
+		files := u.links[layerName(m.desc)]
+		if !u.takes(m) || files == nil {
 			continue
 		}
-		if files := u.links[name]; files == nil {
-			wanted[name] = true
-		} else if err := g.link(m.proofLayer, u.isGOROOT(m), files); err != nil {
+		if err := g.link(m.proofLayer, u.isGOROOT(m), files); err != nil {
 			return err
 		}
 	}
+	wanted := u.wanted(l)
 	if len(wanted) == 0 {
 		l.v.report(Event{Stage: l.v.stage, Bytes: l.desc.Size, Skipped: true})
 		return nil

@@ -72,11 +72,13 @@ func (u *unpacker) plan(ctx context.Context, g *generation) (*UnpackPlan, error)
 	if err := u.checkRoom(); err != nil {
 		return nil, err
 	}
-	for name, l := range u.layers {
-		if u.links[name] == nil {
+	for _, l := range u.blobs() {
+		if len(u.wanted(l)) > 0 {
 			p.Layers++
 			p.Bytes += l.desc.Size
 		}
+	}
+	for name := range u.layers {
 		p.Problems = append(p.Problems, u.damage[name]...)
 	}
 	if g.was != nil && sameBundles(p.Before, p.After) { // else what is made of them is another anyway
