@@ -12,7 +12,7 @@ import (
 // TestWalkthroughHarbor runs what harbor.md tells people to type, against a registry with TLS and a password.
 func TestWalkthroughHarbor(t *testing.T) {
 	s := startDebian(t, security{tls: true, password: true})
-	w := newWalk(t, "harbor.md", "harbor.corp", s.host, trusting(s)...)
+	w := newWalk(t, "harbor.md", "testdata/app", "harbor.corp", s.host, trusting(s)...)
 	for _, dir := range []string{w.outside, w.inside} {
 		write(t, filepath.Join(dir, "robot.password"), s.password)
 	}
@@ -21,7 +21,7 @@ func TestWalkthroughHarbor(t *testing.T) {
 
 // TestWalkthroughStick runs what stick.md tells people to type, on a FAT32 stick, and inside without a network.
 func TestWalkthroughStick(t *testing.T) {
-	w := newWalk(t, "stick.md", "/media/stick", fat32.insert(t, 256<<20))
+	w := newWalk(t, "stick.md", "testdata/app", "/media/stick", fat32.insert(t, 256<<20))
 	w.isolated = true
 	w.run(t)
 }
@@ -30,7 +30,7 @@ func TestWalkthroughStick(t *testing.T) {
 func TestWalkthroughDockerfile(t *testing.T) {
 	s := startDebian(t, security{tls: true})
 	docker := startDocker(t)
-	w := newWalk(t, "dockerfile.md", "harbor.corp", s.host, append(trusting(s), "DOCKER_BUILDKIT=0", "DOCKER_HOST="+docker)...)
+	w := newWalk(t, "dockerfile.md", "testdata/app", "harbor.corp", s.host, append(trusting(s), "DOCKER_BUILDKIT=0", "DOCKER_HOST="+docker)...)
 	w.run(t)
 	for i, name := range []string{"Dockerfile", "debian.Dockerfile"} {
 		data, err := os.ReadFile(filepath.Join(w.inside, "app", name))
@@ -46,6 +46,13 @@ func TestWalkthroughDockerfile(t *testing.T) {
 
 var anyDigest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
 
+// TestComparison runs what comparison.md shows of other ways.
+func TestComparison(t *testing.T) {
+	need(t, "unshare", "apt-get install util-linux")
+	needRoot(t)
+	newWalk(t, "comparison.md", "testdata/hello", "$PWD", "$PWD").run(t)
+}
+
 // trusting is the environment of clients that trust the server's certificate as they trust the system's.
 func trusting(s server) []string { return []string{"SSL_CERT_DIR=" + filepath.Dir(s.ca)} }
 
@@ -58,7 +65,7 @@ type walk struct {
 	env             []string
 }
 
-func newWalk(t *testing.T, page, name, place string, env ...string) *walk {
+func newWalk(t *testing.T, page, project, name, place string, env ...string) *walk {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "cmd", "goferry", "docs", page))
 	if err != nil {
@@ -69,7 +76,7 @@ func newWalk(t *testing.T, page, name, place string, env ...string) *walk {
 		text: strings.ReplaceAll(string(data), "\r\n", "\n"), name: name, place: place,
 		outside: filepath.Join(dir, "outside"), inside: filepath.Join(dir, "inside"), env: append(env, "COSIGN_PASSWORD="),
 	}
-	if err := os.CopyFS(filepath.Join(w.outside, "app"), os.DirFS("testdata/app")); err != nil {
+	if err := os.CopyFS(filepath.Join(w.outside, "app"), os.DirFS(project)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Mkdir(w.inside, 0o755); err != nil {

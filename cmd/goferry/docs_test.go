@@ -1,0 +1,111 @@
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// pages returns the documentation by its file names, from the top of the repository.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	found := make(map[string]string)
+	for _, pattern := range []string{"README.md", "*/README.md", "cmd/goferry/docs/*.md"} {
+		names, err := filepath.Glob(filepath.Join("../..", pattern))
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: %d pages, %v", pattern, len(names), err)
+		}
+		for _, name := range names {
+			data, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[name] = strings.ReplaceAll(string(data), "\r\n", "\n")
+		}
+	}
+	return found
+}
+
+var (
+	pageLink  = regexp.MustCompile(`\]\(([^):#]+)\)`)
+	shellText = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
+	inlineRun = regexp.MustCompile("`(goferry [a-z][^`]*)`")
+)
+
+// TestPages holds that the documentation leads nowhere that is not there, and shows no command or flag that does not exist.
+func TestPages(t *testing.T) {
+	for name, text := range pages(t) {
+		for _, m := range pageLink.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(name), m[1])); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for _, m := range shellText.FindAllStringSubmatch(text, -1) {
+			for line := range strings.Lines(m[1]) {
+				checkExample(t, name, line)
+			}
+		}
+		for _, m := range inlineRun.FindAllStringSubmatch(text, -1) {
+			checkExample(t, name, strings.ReplaceAll(m[1], "\n", " "))
+		}
+	}
+}
+
+// TestHelp holds that every command tells what it is for and shows how it is called, and every flag what it does.
+func TestHelp(t *testing.T) {
+	app := newApp(strings.NewReader(""), io.Discard, io.Discard)
+	for _, cmd := range app.VisibleCommands() {
+		lines := exampleLines(cmd.Description)
+		if cmd.Usage == "" || len(lines) == 0 {
+			t.Errorf("%s: usage %q, %d examples", cmd.Name, cmd.Usage, len(lines))
+		}
+		for _, line := range lines {
+			checkExample(t, "help "+cmd.Name, line)
+		}
+		for _, flag := range cmd.VisibleFlags() {
+			if _, doc, _ := strings.Cut(flagHelp(flag), "\t"); doc == "" {
+				t.Errorf("%s: the flag %v has no text", cmd.Name, flag.Names())
+			}
+		}
+	}
+	for _, line := range exampleLines(app.Description) {
+		checkExample(t, "help", line)
+	}
+}
+
+// exampleLines returns the lines of a description that are commands.
+func exampleLines(description string) (lines []string) {
+	for line := range strings.Lines(description) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "goferry ") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+var (
+	comment    = regexp.MustCompile(`\s(#|   ).*$`)
+	otherThing = regexp.MustCompile(`[|<>;&)]+`)
+)
+
+// checkExample holds that the commands and flags of a line exist. Words behind a comment or several spaces are for people.
+func checkExample(t *testing.T, where, line string) {
+	t.Helper()
+	for part := range strings.SplitSeq(otherThing.ReplaceAllString(comment.ReplaceAllString(line, ""), "\n"), "\n") {
+		_, call, ok := strings.Cut(" "+part, " goferry ")
+		if !ok || strings.Contains(part, "go doc") {
+			continue
+		}
+		app := newApp(strings.NewReader(""), io.Discard, io.Discard)
+		words := strings.Fields("goferry " + strings.NewReplacer(`"`, "", `'`, "").Replace(call))
+		if app.Command(words[1]) == nil {
+			t.Errorf("%s: %q is no command, in %q", where, words[1], line)
+		}
+		if _, err := arrange(app, words); err != nil {
+			t.Errorf("%s: %v, in %q", where, err, line)
+		}
+	}
+}
