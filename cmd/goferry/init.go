@@ -155,7 +155,7 @@ func configSchema() any {
 	text := object{"type": "string", "minLength": 1}
 	kinds := map[string]object{
 		"text": text, "list": {"type": "array", "items": text}, "switch": {"type": "boolean"},
-		"number": {"type": "integer", "minimum": 1},
+		"number":  {"type": "integer", "minimum": 1},
 		"mapping": {"type": "object", "additionalProperties": text},
 	}
 	properties := object{}
