@@ -15,7 +15,7 @@
 //   - What takes minutes stands behind a flag: -accept runs the whole journey for real projects (see accept_test.go) and
 //     the whole table of keys and registries with cosign,
 //     -figures measures whole commands against what people do today (see figures_test.go and
-//     figures_serve_test.go).
+//     figures_serve_test.go), and what the bundle of a team costs (see team_test.go).
 //
 // One possibility would be to run this inside testscript, like the tests of the commands. But here the interesting part is
 // what other programs make of our bytes, and whether a process died in time: that is easier to read in Go.
