@@ -10,20 +10,9 @@ import (
 // newApp returns the command line, which reads and writes nothing but the given streams.
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	app := &cli.App{
-		Name:      "goferry",
-		HelpName:  "goferry",
-		Usage:     "carry Go modules and toolchains across an air gap",
-		UsageText: "goferry COMMAND [options] [arguments]",
-		Description: "A bundle is an OCI index whose layers are Go modules and toolchains.\n\n" +
-			"   goferry pack --sign-key release.key -o oci:bundle                where there is a network\n" +
-			"   goferry unpack --key release.pub oci:bundle /opt/go-offline      where there is none\n\n" +
-			"A bundle is kept in a directory (oci:DIR[:TAG]), a file (oci-archive:FILE[:TAG]) or a\n" +
-			"registry (HOST/REPO[:TAG][@DIGEST]).",
-		Commands: []*cli.Command{
-			packCommand(), lockCommand(), initCommand(), rehearseCommand(), keygenCommand(), signCommand(), attestCommand(), copyCommand(), receiptCommand(), inspectCommand(), sbomCommand(), verifyCommand(), repairCommand(), dockerfileCommand(), diffCommand(),
-			unpackCommand(), statusCommand(), serveCommand(), envCommand(), pruneCommand(), policyCommand(),
-			auditCommand(), loginCommand(), logoutCommand(), completionCommand(), versionCommand(), helpCommand(), rehearseChildCommand(),
-		},
+		Name:                      "goferry",
+		HelpName:                  "goferry",
+		Usage:                     "carry Go modules and toolchains across an air gap",
 		Flags:                     []cli.Flag{cli.HelpFlag}, // the library adds it only together with its own help command
 		Reader:                    stdin,
 		Writer:                    stdout,
@@ -36,12 +25,36 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		ExitErrHandler:            func(*cli.Context, error) {}, // report prints errors and chooses the code
 	}
 	app.OnUsageError = onUsageError
+	app.CustomAppHelpTemplate = helpBefore
+	for _, g := range groups() {
+		app.Commands = append(app.Commands, g.commands...)
+		app.CustomAppHelpTemplate += g.help()
+	}
+	app.CustomAppHelpTemplate += helpBehind
+	app.Commands = append(app.Commands, rehearseChildCommand())
 	for _, c := range app.Commands {
 		c.OnUsageError = onUsageError
 		c.HideHelpCommand = true
 		record(c)
 	}
 	return app
+}
+
+// A group is commands that belong together in the help.
+type group struct {
+	title    string
+	commands []*cli.Command
+}
+
+func groups() []group {
+	return []group{
+		{"Pack, where there is a network", []*cli.Command{packCommand(), initCommand(), lockCommand(), rehearseCommand()}},
+		{"Keys and signatures", []*cli.Command{keygenCommand(), signCommand(), attestCommand(), verifyCommand(), policyCommand()}},
+		{"Carry", []*cli.Command{copyCommand(), receiptCommand(), repairCommand(), pruneCommand(), loginCommand(), logoutCommand()}},
+		{"Look into bundles", []*cli.Command{inspectCommand(), diffCommand(), sbomCommand()}},
+		{"Use, where there is none", []*cli.Command{unpackCommand(), statusCommand(), serveCommand(), envCommand(), dockerfileCommand()}},
+		{"Others", []*cli.Command{auditCommand(), completionCommand(), versionCommand(), helpCommand()}},
+	}
 }
 
 // root is what runs where no command was named.

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -71,15 +74,84 @@ func TestHelp(t *testing.T) {
 			}
 		}
 	}
-	for _, line := range exampleLines(app.Description) {
+	for _, line := range exampleLines(helpBefore) {
 		checkExample(t, "help", line)
 	}
+	for _, code := range []int{exitDone, exitFailed, exitUsage, exitMismatch, exitNoAccess, exitNetwork, exitIncomplete, exitNoSpace, exitInterruption} {
+		if !strings.Contains(helpBehind, fmt.Sprintf("\n   %-3d  ", code)) {
+			t.Errorf("the help does not tell of the exit code %d", code)
+		}
+	}
 }
+
+var variable = regexp.MustCompile(`(?:Getenv|LookupEnv)\("([A-Z_]+)"\)|EnvVars: +\[\]string{"([A-Z_]+)"}|"(COSIGN_[A-Z]+)"`)
+
+// TestHelpOfVariables holds that the help, and the page for scripts, name every variable that goferry looks at. What all
+// programs look at need not be said.
+func TestHelpOfVariables(t *testing.T) {
+	everybodys := []string{"GOGC", "TERM", "XDG_STATE_HOME"}
+	sources, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, name := range sources {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		for _, m := range variable.FindAllStringSubmatch(string(data), -1) {
+			v := m[1] + m[2] + m[3]
+			found++
+			for where, text := range map[string]string{"help": helpBehind, "scripts.md": pages(t)[filepath.FromSlash("../../cmd/goferry/docs/scripts.md")]} {
+				if !slices.Contains(everybodys, v) && !strings.Contains(text, v) {
+					t.Errorf("%s reads %s, which %s does not name", name, v, where)
+				}
+			}
+		}
+	}
+	if found < 6 {
+		t.Errorf("%d variables are read", found)
+	}
+}
+
+// TestCompletion holds that what shells complete are all commands and flags.
+func TestCompletion(t *testing.T) {
+	app := newApp(strings.NewReader(""), io.Discard, io.Discard)
+	fish, err := app.ToFishCompletion()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := os.Args // which the library looks at
+	defer func() { os.Args = args }()
+	for _, cmd := range app.VisibleCommands() {
+		var out bytes.Buffer
+		os.Args = []string{"goferry", cmd.Name, "-", completionFlag}
+		if err := newApp(strings.NewReader(""), &out, io.Discard).Run(os.Args); err != nil {
+			t.Fatal(err)
+		}
+		words := strings.Fields(out.String())
+		for _, flag := range cmd.VisibleFlags() {
+			name := flag.Names()[0]
+			if !slices.Contains(words, dashed(name)) {
+				t.Errorf("%s: %s is not completed, but %q", cmd.Name, dashed(name), words)
+			}
+			if len(name) > 1 && !regexp.MustCompile(`__fish_seen_subcommand_from `+strings.Join(cmd.Names(), " ")+`'.* -l `+name+`\b`).MatchString(fish) {
+				t.Errorf("fish: %s %s is not completed", cmd.Name, dashed(name))
+			}
+		}
+	}
+}
+
+var exampleLine = regexp.MustCompile(`^goferry [a-z]`)
 
 // exampleLines returns the lines of a description that are commands.
 func exampleLines(description string) (lines []string) {
 	for line := range strings.Lines(description) {
-		if line = strings.TrimSpace(line); strings.HasPrefix(line, "goferry ") {
+		if line = strings.TrimSpace(line); exampleLine.MatchString(line) {
 			lines = append(lines, line)
 		}
 	}
