@@ -15,8 +15,8 @@ import (
 
 // Status is what a directory that [Unpack] made says it has, and where that was asked, whether it is so.
 type Status struct {
-	Dir        string           `json:"dir"`        // absolute
-	Generation string           `json:"generation"` // the current one
+	Dir        string           `json:"dir"`                // absolute
+	Generation string           `json:"generation"`         // the current one
 	Previous   string           `json:"previous,omitempty"` // the one that Rollback makes current
 	Platform   string           `json:"platform"`
 	Extracted  bool             `json:"extracted,omitempty"`

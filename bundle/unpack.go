@@ -160,7 +160,7 @@ func (u *unpacker) run(ctx context.Context) error {
 	if same || err != nil {
 		return err
 	}
-	if err := u.checkRoom(); err != nil {
+	if err := u.checkRoom(ctx); err != nil {
 		return err
 	}
 	previous := u.tree.target(linkCurrent)

@@ -69,7 +69,7 @@ func (u *unpacker) plan(ctx context.Context, g *generation) (*UnpackPlan, error)
 	if same {
 		return p, nil
 	}
-	if err := u.checkRoom(); err != nil {
+	if err := u.checkRoom(ctx); err != nil {
 		return nil, err
 	}
 	for _, l := range u.blobs() {

@@ -43,6 +43,22 @@ func WriteZip(ctx context.Context, w io.Writer, layer io.ReaderAt, n int64, vers
 	}
 }
 
+// Size is how many bytes a layer of n bytes says that it inflates to. It reads where its members begin and end, and proves
+// nothing.
+func Size(layer io.ReaderAt, n int64) (size int64, err error) {
+	for m := (&members{layer: layer, n: n}); ; {
+		body, _, inflated, err := m.next()
+		if err == io.EOF {
+			return size, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		m.off += headerSize + body.Size()
+		size += inflated
+	}
+}
+
 // members reads the tar of a layer, and can give a member without inflating it.
 type members struct {
 	layer io.ReaderAt
