@@ -42,7 +42,11 @@ func openProofs(cacheDir string) *proofs {
 	if cacheDir == "" {
 		return p
 	}
-	p.path = filepath.Join(cacheDir, "proofs")
+	name := filepath.Join(cacheDir, "proofs")
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return p // to open a pipe waits for somebody who writes into it
+	}
+	p.path = name
 	f, err := os.Open(p.path)
 	if err != nil {
 		return p

@@ -164,7 +164,7 @@ func (u *unpacker) run(ctx context.Context) error {
 		return err
 	}
 	previous := u.tree.target(linkCurrent)
-	if len(g.before.Bundles) == 0 || sameBundles(g.before.Bundles, u.result.Bundles) {
+	if len(g.before.Bundles) == 0 || u.sameAsked(g) {
 		previous = u.tree.earlier() // nobody wants to go back to what was damaged
 	}
 	if err := u.fill(ctx, g); err != nil {

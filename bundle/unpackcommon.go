@@ -135,11 +135,16 @@ func isGoLock(name string, d fs.DirEntry) bool {
 	return err == nil && info.Mode().IsRegular() && info.Size() == 0
 }
 
+// sameAsked says whether the current generation is what was asked for, be it damaged.
+func (u *unpacker) sameAsked(g *generation) bool {
+	b := &g.before
+	return g.was != nil && sameBundles(b.Bundles, u.result.Bundles) && b.Platform == u.opts.Platform.String() && b.Extract == u.opts.Extract
+}
+
 // same says whether the current generation has all that the next one would have, and nothing else.
 func (u *unpacker) same(ctx context.Context, g *generation) (bool, error) {
 	b := &g.before
-	if g.was == nil || !sameBundles(b.Bundles, u.result.Bundles) || b.Platform != u.opts.Platform.String() || b.Extract != u.opts.Extract ||
-		!knows(b.Bundles, u.result.Bundles) || len(u.links) != len(u.layers) || len(b.Layers) != len(u.layers) {
+	if !u.sameAsked(g) || !knows(b.Bundles, u.result.Bundles) || len(u.links) != len(u.layers) || len(b.Layers) != len(u.layers) {
 		return false, nil
 	}
 	for name, l := range u.layers {

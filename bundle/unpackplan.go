@@ -81,7 +81,7 @@ func (u *unpacker) plan(ctx context.Context, g *generation) (*UnpackPlan, error)
 	for name := range u.layers {
 		p.Problems = append(p.Problems, u.damage[name]...)
 	}
-	if g.was != nil && sameBundles(p.Before, p.After) { // else what is made of them is another anyway
+	if u.sameAsked(g) { // else what is made of them is another anyway
 		faults, err := u.faults(ctx, g, u.tree.dir)
 		if err != nil {
 			return nil, err

@@ -35,8 +35,8 @@ func auditCommand() *cli.Command {
 			"keys signed, what was decided on signatures, how much was done, and the exit code with the error.\n" +
 			"A line \"begin\" without an \"end\" of the same run is of a goferry that was killed or still runs.\n\n" +
 			"Each line has the digest of the line before. \"audit verify\" exits with 3 where one was changed, removed\n" +
-			"or added, and prints the digest of the last one. Only with that, kept elsewhere, can be told later\n" +
-			"that no line was cut off the end, and that not all were written anew: --noted.",
+			"or added, or none is left, and prints the digest of the last one. Only with that, kept elsewhere, can\n" +
+			"be told later that no line was cut off the end, and that not all were written anew: --noted.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "noted", Usage: "demand that a line has the `DIGEST` that was the last line's before"},
 			formatFlag(),
@@ -131,6 +131,9 @@ func readAudit(r io.Reader, noted digest.Digest) (*auditSummary, error) {
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("%w: line %d: %w", errAuditLog, summary.Records+1, err)
+	}
+	if summary.Records == 0 { // a log begins with the record of the command that made it
+		return nil, fmt.Errorf("%w: it is empty", errAuditLog)
 	}
 	if !seen {
 		return nil, fmt.Errorf("%w: no line has the digest %s", errAuditLog, noted)

@@ -72,7 +72,7 @@ var configKeys = []configKey{
 // findConfig reads goferry.yaml, or the file that was named instead, and makes the directory that it is in the
 // current one, as what it names is relative to it.
 func findConfig(name string) (*config, error) {
-	data, err := readConfigFile(name)
+	data, err := readNamed(name, maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, withHint(usagef("there is no %s", name), "make one with \"goferry init\"")
 	}
@@ -85,19 +85,6 @@ func findConfig(name string) (*config, error) {
 	}
 	cfg.file = filepath.Base(name)
 	return cfg, os.Chdir(filepath.Dir(name))
-}
-
-func readConfigFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
-	if err == nil && len(data) > maxConfig {
-		err = usagef("%s has more than %d bytes", name, maxConfig)
-	}
-	return data, err
 }
 
 func parseConfig(data []byte) (*config, error) {

@@ -79,7 +79,7 @@ func findProjects(dir string) (projects []string, err error) {
 		if err != nil {
 			return err
 		}
-		work, err := os.ReadFile(filepath.Join(name, "go.work"))
+		work, err := readSmall(filepath.Join(name, "go.work"), maxGoMod)
 		if err == nil {
 			for _, m := range workMembers(work) {
 				members[filepath.Join(rel, m)] = true
@@ -103,6 +103,9 @@ func hasNoProjects(dir string) bool {
 	return err == nil && info.IsDir()
 }
 
+// maxGoMod is more than a go.mod or go.work file has, in bytes.
+const maxGoMod = 16 << 20
+
 // workMembers returns the directories that a go.work file uses; none, if it cannot be read, which pack says.
 func workMembers(data []byte) (dirs []string) {
 	f, err := modfile.ParseWork("go.work", data, nil)
@@ -117,7 +120,7 @@ func workMembers(data []byte) (dirs []string) {
 
 // bundleName is the last element of the first project's module path, or of its directory's name.
 func bundleName(dir, project string) string {
-	if data, err := os.ReadFile(filepath.Join(dir, project, "go.mod")); err == nil {
+	if data, err := readSmall(filepath.Join(dir, project, "go.mod"), maxGoMod); err == nil {
 		if path := modfile.ModulePath(data); path != "" {
 			return path[strings.LastIndexByte(path, '/')+1:]
 		}

@@ -100,18 +100,6 @@ func readKey(ref string) ([]byte, error) {
 	return readSmall(ref, maxKeyFile)
 }
 
-// readSmall reads a file that can only be meant if it is a small one.
-func readSmall(name string, most int64) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > most {
-		return nil, fmt.Errorf("%s is not a file of at most %d bytes", name, most)
-	}
-	return os.ReadFile(name)
-}
-
 func keyError(ref string, err error) error {
 	if err == nil {
 		return nil

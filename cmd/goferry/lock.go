@@ -180,7 +180,7 @@ func (f *lockFile) of(b bundleConfig) (*lockedBundle, error) {
 }
 
 func readLock(name string) (*lockFile, error) {
-	data, err := readConfigFile(name)
+	data, err := readNamed(name, maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, withHint(usagef("nothing is locked: %w", err), "lock it with \"goferry lock\"")
 	}

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
@@ -104,12 +102,7 @@ func (s baseSource) read(ctx context.Context) (*bundle.Receipt, error) {
 	case s.receipt == "":
 		return nil, nil
 	}
-	f, err := os.Open(s.receipt)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, bundle.MaxReceipt+1))
+	data, err := readNamed(s.receipt, bundle.MaxReceipt)
 	if err != nil {
 		return nil, err
 	}

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -27,11 +25,6 @@ func treeHeadRefs(c *cli.Context) ([]string, error) {
 		refs = append(refs, head)
 	}
 	return refs, nil
-}
-
-func isFile(name string) bool {
-	info, err := os.Stat(name)
-	return err == nil && !info.IsDir()
 }
 
 // readTreeHeads reads the tree heads of --tree-head and --since. The job's places begin with treeHeadRefs.
@@ -57,17 +50,12 @@ func readTreeHeads(c *cli.Context, j *job) (heads, since [][]byte, err error) {
 }
 
 func treeHeadFile(name string) ([][]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxTreeHeads+1))
+	data, err := readNamed(name, maxTreeHeads)
 	if err != nil {
 		return nil, err
 	}
 	heads := sumdb.SplitHeads(data)
-	if len(heads) == 0 || len(data) > maxTreeHeads {
+	if len(heads) == 0 {
 		return nil, usagef("%s is no file of signed tree heads", name)
 	}
 	return heads, nil
