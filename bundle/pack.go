@@ -83,7 +83,8 @@ type Packed struct {
 	Extra     []string // what PackOptions.Modules came to, "path@version" in that order
 	TreeHeads []string // signed notes: those of the record, and last the bundle's own; none without a checksum database
 
-	asked PackOptions // of Pack, with its defaults and the platforms in order
+	locals []string    // "path@version", made of directories
+	asked  PackOptions // of Pack, with its defaults and the platforms in order
 }
 
 // Pack captures what the options name, proves every sum, and writes one bundle to dst, where
@@ -254,6 +255,11 @@ func (p *packer) describe(packed *Packed, index ocispec.Descriptor) {
 	packed.asked.Platforms = p.platforms()
 	for _, m := range p.captured.Extra {
 		packed.Extra = append(packed.Extra, m.String())
+	}
+	for _, m := range p.captured.Modules {
+		if m.Local {
+			packed.locals = append(packed.locals, m.Path+"@"+m.Version)
+		}
 	}
 	if packed.TreeHeads = slices.Clone(p.record.TreeHeads); p.head != nil {
 		packed.TreeHeads = append(packed.TreeHeads, string(p.head))

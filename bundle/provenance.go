@@ -40,6 +40,7 @@ type provenance struct {
 type externalParameters struct {
 	Projects   []string `json:"projects,omitempty"` // module paths
 	Modules    []string `json:"modules,omitempty"`
+	Locals     []string `json:"locals,omitempty"` // "path@version", made of directories
 	Scope      string   `json:"scope"`
 	Platforms  []string `json:"platforms"`
 	Toolchains []string `json:"toolchains"`
@@ -88,7 +89,7 @@ func (p Packed) provenance(version string) ([]byte, error) {
 	var predicate provenance
 	d := &predicate.BuildDefinition
 	d.BuildType = buildType
-	d.ExternalParameters = externalParameters{Modules: p.asked.Modules, Scope: p.Record.Scope, Toolchains: p.asked.Toolchains, Tools: p.Record.ToolNames()}
+	d.ExternalParameters = externalParameters{Modules: p.asked.Modules, Locals: p.locals, Scope: p.Record.Scope, Toolchains: p.asked.Toolchains, Tools: p.Record.ToolNames()}
 	if len(p.asked.Toolchains) == 0 {
 		d.ExternalParameters.Toolchains = []string{"auto"}
 	}
