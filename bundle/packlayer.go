@@ -125,7 +125,7 @@ func (p *packer) prove(ctx context.Context, s source, d digest.Digest, open func
 	if err != nil {
 		return proof{}, err
 	}
-	return proven, w.zip.check("zip", proven.sum)
+	return proven, p.expected[s.name].explain(w.zip.check("zip", proven.sum))
 }
 
 // forget removes a zip that is not what it has to be from our own cache, so that it is fetched

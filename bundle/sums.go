@@ -167,7 +167,15 @@ func (p *packer) lookUpOne(ctx context.Context, e *expected) (err error) {
 	if e.builtIn {
 		return wrapPack(e.entry.String(), e.zip.check("zip that a tool was built of", e.entry.Sum))
 	}
-	return p.checkGoMod(e.module, &e.entry, e.wanted)
+	return e.explain(p.checkGoMod(e.module, &e.entry, e.wanted))
+}
+
+// explain says of a module that was made of a directory, and is not what it has to be, why that is.
+func (e *expected) explain(err error) error {
+	if err != nil && e.module.Local {
+		return fmt.Errorf("%w: %w", gomod.ErrTaken, err)
+	}
+	return err
 }
 
 // want returns what a module's sums have to be, when that is known.

@@ -166,18 +166,13 @@ func (g *goCommand) localFiles(l Local, m module.Version) ([]zip.File, error) {
 		return nil, fmt.Errorf("%w: git does not track its go.mod file", ErrLocal)
 	}
 	if len(left) > 0 {
-		g.warn(fmt.Sprintf("%s is made without %s, which git does not track", m, someOf(left)))
+		what := left[0]
+		if more := len(left) - 1; more > 0 {
+			what += fmt.Sprintf(" and %d more", more)
+		}
+		g.warn(fmt.Sprintf("%s is made without what git does not track: %s", m, what))
 	}
 	return files, nil
-}
-
-// someOf names the first few, and says how many more there are.
-func someOf(names []string) string {
-	const few = 3
-	if len(names) <= few {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
 }
 
 // gitTracks returns the files below dir that git tracks; nil where dir is in no git repository.

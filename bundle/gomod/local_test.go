@@ -94,7 +94,7 @@ func TestLocalFiles(t *testing.T) {
 	if got := zipNames(t, c, "lib"); got != "docs/x.md go.mod lib.go" {
 		t.Errorf("files = %s", got)
 	}
-	if !b.warned("example.com/lib@v0.0.0-", "is made without release.key", "git") {
+	if !b.warned("example.com/lib@v0.0.0-", "git", ": release.key") {
 		t.Errorf("warnings %q", b.warnings)
 	}
 }

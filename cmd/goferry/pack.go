@@ -112,7 +112,7 @@ func packBundle(c *cli.Context, lock *lockedBundle) error {
 }
 
 func (j *job) explainPack(err error) error {
-	if _, hinted := errors.AsType[*hintedError](err); errors.Is(err, bundle.ErrMismatch) && !hinted {
+	if _, hinted := errors.AsType[*hintedError](err); errors.Is(err, bundle.ErrMismatch) && !errors.Is(err, gomod.ErrTaken) && !hinted {
 		return withHint(err, "see with \"go mod verify\" whether the module cache was changed")
 	}
 	return j.explain(err)
