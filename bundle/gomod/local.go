@@ -110,7 +110,14 @@ func writeZip(name string, m module.Version, files []zip.File) error {
 // module reads which module the directory has.
 func (l Local) module() (m module.Version, goMod []byte, err error) {
 	name := filepath.Join(l.Dir, "go.mod")
-	if goMod, err = os.ReadFile(name); err != nil {
+	info, err := os.Lstat(name)
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > zip.MaxGoMod) {
+		err = fmt.Errorf("%s is not a file, or too large", name) // a link is in no module
+	}
+	if err == nil {
+		goMod, err = os.ReadFile(name)
+	}
+	if err != nil {
 		return m, nil, fmt.Errorf("%w: %w", ErrLocal, err)
 	}
 	f, err := modfile.Parse(name, goMod, nil)
@@ -180,7 +187,7 @@ func (g *goCommand) gitTracks(dir string) (map[string]bool, error) {
 	if !inGit(dir) {
 		return nil, nil
 	}
-	cmd := exec.Command("git", "ls-files", "-z", "--cached")
+	cmd := exec.Command("git", "-c", "core.fsmonitor=false", "ls-files", "-z", "--cached")
 	cmd.Dir = dir
 	cmd.Env = append(slices.Clip(g.env), "PWD="+dir)
 	out, err := cmd.Output()

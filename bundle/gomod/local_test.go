@@ -129,6 +129,10 @@ func TestLocalErrors(t *testing.T) {
 	b.write("none/x.go", "package x\n")
 	b.write("plain/go.mod", "module plain\n")
 	b.write("go/go.mod", "module golang.org/toolchain\n")
+	b.write("huge/go.mod", "module example.com/huge\n"+strings.Repeat("// \n", 4<<20))
+	if err := errors.Join(os.Mkdir(filepath.Join(b.root, "link"), 0o755), os.Symlink("../lib/go.mod", filepath.Join(b.root, "link/go.mod"))); err != nil {
+		t.Fatal(err)
+	}
 	for name, l := range map[string]Local{
 		"no directory":          {"nowhere", "v1.0.0"},
 		"no go.mod":             {"none", "v1.0.0"},
@@ -139,6 +143,8 @@ func TestLocalErrors(t *testing.T) {
 		"a query":               {"lib", "latest"},
 		"not a canonical one":   {"lib", "v1.0"},
 		"no dot in the path":    {"plain", "v1.0.0"},
+		"a link to a go.mod":    {"link", "v1.0.0"},
+		"a large go.mod":        {"huge", "v1.0.0"},
 		"a toolchain":           {"go", "v0.0.1-go1.26.8.linux-amd64"},
 		"a way out of the tree": {"lib", "v1.0.0-../../x"},
 	} {
