@@ -65,7 +65,7 @@ func (l siteLayer) extractedSize(ctx context.Context) (size, files int64) {
 	if !l.local() {
 		return size, files
 	}
-	rc, err := l.v.store.Fetch(ctx, l.desc)
+	rc, err := l.v.store.Fetch(ctx, l.blob())
 	if err != nil {
 		return size, files
 	}
@@ -81,16 +81,16 @@ func (l siteLayer) extractedSize(ctx context.Context) (size, files int64) {
 		return size, files
 	}
 	m, _ := layerModule(l.desc)
-	if inflated, n, err := zipContentSize(m, at, l.desc.Size); err == nil {
+	if inflated, n, err := zipContentSize(m, io.NewSectionReader(at, l.offset, l.desc.Size)); err == nil {
 		size, files = inflated, n
 	}
 	return size, files
 }
 
 // zipContentSize reads the directory of the zip in a module layer.
-func zipContentSize(m module.Version, layer io.ReaderAt, n int64) (size, files int64, err error) {
+func zipContentSize(m module.Version, layer *io.SectionReader) (size, files int64, err error) {
 	var head bytes.Buffer
-	_, zipSize, err := readModuleHead(tar.NewReader(io.TeeReader(io.NewSectionReader(layer, 0, n), &head)), m)
+	_, zipSize, err := readModuleHead(tar.NewReader(io.TeeReader(layer, &head)), m)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -5,8 +5,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/goferry/goferry/oci"
 )
 
 // What is said to be needed is nearly all that is written, and not more, extracted or not, of a layout.
@@ -19,31 +22,40 @@ func TestUnpackNeed(t *testing.T) {
 	}
 	big := testModule(t, dir, "example.com/big", "v1.0.0")
 	big.Size = rewriteZip(t, big.Zip, "big.go", strings.Repeat(text, 60_000))
-	c.Modules = append(c.Modules, big)
-	s, _ := packTest(t, c, t.TempDir())
-	for _, extract := range []bool{false, true} {
-		u, err := newUnpacker(alone(verifyTest(t, s)), UnpackOptions{Platform: linux, Extract: extract})
-		if err != nil {
-			t.Fatal(err)
+	c.Modules = slices.Insert(c.Modules, 1, big)
+	single, _ := packTest(t, c, t.TempDir())
+	grouped := layout(t, t.TempDir())
+	packBudget(t, grouped, c, 3, "")
+	for _, s := range []oci.Store{single, grouped} {
+		for _, extract := range []bool{false, true} {
+			checkNeed(t, s, extract)
 		}
-		root := t.TempDir()
-		if u.tree, err = openTree(t.Context(), root); err != nil {
-			t.Fatal(err)
-		}
-		g, err := u.tree.next()
-		if err == nil {
-			err = u.prepare(t.Context(), g)
-		}
-		need := u.need(t.Context())
-		u.tree.close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		unpackTest(t, s, root, extract)
-		bytes, files := treeSize(t, filepath.Join(root, "generations"))
-		if need.Bytes > bytes || need.Bytes < bytes*9/10 || need.Files > files {
-			t.Errorf("extract %v: %d bytes and %d files are needed, and %d and %d were written", extract, need.Bytes, need.Files, bytes, files)
-		}
+	}
+}
+
+func checkNeed(t *testing.T, s oci.Store, extract bool) {
+	t.Helper()
+	u, err := newUnpacker(alone(verifyTest(t, s)), UnpackOptions{Platform: linux, Extract: extract})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	if u.tree, err = openTree(t.Context(), root); err != nil {
+		t.Fatal(err)
+	}
+	g, err := u.tree.next()
+	if err == nil {
+		err = u.prepare(t.Context(), g)
+	}
+	need := u.need(t.Context())
+	u.tree.close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unpackTest(t, s, root, extract)
+	bytes, files := treeSize(t, filepath.Join(root, "generations"))
+	if need.Bytes > bytes || need.Bytes < bytes*9/10 || need.Files > files {
+		t.Errorf("extract %v: %d bytes and %d files are needed, and %d and %d were written", extract, need.Bytes, need.Files, bytes, files)
 	}
 }
 
