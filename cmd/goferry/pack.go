@@ -200,11 +200,8 @@ func packOptions(c *cli.Context) (bundle.PackOptions, error) {
 	if opts.Dirs, err = projectDirs(c); err != nil {
 		return opts, err
 	}
-	if opts.Platforms, err = platforms(c); err != nil {
+	if opts.Platforms, err = packPlatforms(c, opts.Toolchains); err != nil {
 		return opts, err
-	}
-	if len(opts.Platforms) == 0 {
-		opts.Platforms = []gomod.Platform{hostPlatform()}
 	}
 	if opts.Created, err = sourceDate(os.Getenv("SOURCE_DATE_EPOCH")); err != nil {
 		return opts, err

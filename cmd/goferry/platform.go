@@ -21,14 +21,10 @@ func platforms(c *cli.Context) ([]gomod.Platform, error) {
 	for _, value := range c.StringSlice("platform") {
 		for text := range strings.SplitSeq(value, ",") {
 			os, arch, ok := strings.Cut(strings.TrimSpace(text), "/")
-			if !ok {
+			if !ok || !isPlatformWord(os) || !isPlatformWord(arch) {
 				return nil, withHint(usagef("platform %q is not OS/ARCH", text), "list the platforms with \"go tool dist list\"")
 			}
-			p := gomod.Platform{OS: os, Arch: arch}
-			if err := checkPlatform(p); err != nil {
-				return nil, err
-			}
-			if !slices.Contains(list, p) {
+			if p := (gomod.Platform{OS: os, Arch: arch}); !slices.Contains(list, p) {
 				list = append(list, p)
 			}
 		}
@@ -36,7 +32,31 @@ func platforms(c *cli.Context) ([]gomod.Platform, error) {
 	return list, nil
 }
 
-// checkPlatform refuses a platform that no Go is made for. Where a bundle has no toolchain nothing else would find that.
+func isPlatformWord(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+}
+
+// packPlatforms returns the platforms that are packed for, this one if none is named.
+func packPlatforms(c *cli.Context, toolchains []string) ([]gomod.Platform, error) {
+	list, err := platforms(c)
+	if err != nil {
+		return nil, err
+	}
+	if slices.Equal(toolchains, []string{"none"}) {
+		for _, p := range list {
+			if err := checkPlatform(p); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(list) == 0 {
+		list = []gomod.Platform{hostPlatform()}
+	}
+	return list, nil
+}
+
+// checkPlatform refuses a platform that no Go is made for. That is for bundles without a toolchain; else the module proxy
+// says whether there is one.
 func checkPlatform(p gomod.Platform) error {
 	switch arches, ok := ports[p.OS]; {
 	case !ok:

@@ -88,6 +88,8 @@ func explainPlace(err error, places []place) error {
 			return withHint(err, "no digest tells what index.json has to be: write {\"schemaVersion\":2,\"manifests\":[]} into it and copy each bundle to %s again; blobs that are whole are not sent again", p.text)
 		case errors.Is(err, oci.ErrIndexFile) && p.Transport == oci.TransportArchive:
 			return withHint(err, "the archive was changed on its way: copy the file once more")
+		case p.Transport == oci.TransportLayout && isFile(p.Path) && strings.Contains(err.Error(), p.Path):
+			return withHint(err, "for the file write oci-archive:%s", p.Path)
 		}
 	}
 	return err
