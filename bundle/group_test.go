@@ -84,7 +84,6 @@ func modulesOf(info *Info) (names []string) {
 	for _, m := range info.Modules {
 		names = append(names, m.Module+" "+m.Sum)
 	}
-	slices.Sort(names)
 	return names
 }
 

@@ -1,9 +1,11 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -17,8 +19,8 @@ type Info struct {
 	Digest      digest.Digest     `json:"digest"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Platforms   []PlatformInfo    `json:"platforms"`
-	Modules     []LayerInfo       `json:"modules"`    // in the order of the layers
-	Toolchains  []LayerInfo       `json:"toolchains"` // likewise
+	Modules     []LayerInfo       `json:"modules"`    // sorted by path and version
+	Toolchains  []LayerInfo       `json:"toolchains"` // in the order of the layers
 	Tools       []LayerInfo       `json:"tools"`      // likewise
 	Graph       []LayerInfo       `json:"graph"`      // one, which all platforms share
 	Blobs       int               `json:"blobs"`      // all, each counted once
@@ -126,8 +128,20 @@ func layerInfo(m, in ocispec.Descriptor) *LayerInfo {
 	return li
 }
 
+// module is the module of a module's layer.
+func (li *LayerInfo) module() RecordModule {
+	path, version, _ := strings.Cut(li.Module, "@")
+	return RecordModule{Path: path, Version: version}
+}
+
 // sort puts the layers into the lists of their kinds.
 func (info *Info) sort(order []*LayerInfo) {
+	slices.SortStableFunc(order, func(a, b *LayerInfo) int {
+		if a.kind != kindModule || b.kind != kindModule {
+			return cmp.Compare(a.kind, b.kind)
+		}
+		return compareModules(a.module(), b.module())
+	})
 	info.Modules, info.Toolchains, info.Tools, info.Graph = []LayerInfo{}, []LayerInfo{}, []LayerInfo{}, []LayerInfo{}
 	for _, li := range order {
 		list := &info.Modules
