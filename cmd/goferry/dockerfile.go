@@ -19,11 +19,12 @@ func dockerfileCommand() *cli.Command {
 		Description: "goferry dockerfile --key release.pub harbor.corp/go/app:v3 > Dockerfile\n" +
 			"goferry dockerfile --style copy --base debian:12 harbor.corp/go/app:v3\n\n" +
 			"The bundle is named by its digest, so that the build has what was verified. Style from builds in the\n" +
-			"bundle's image, copy takes Go and the modules over into another image. The program is put into an\n" +
+			"bundle's image, copy takes Go and the modules over into another image, and mount uses them there without\n" +
+			"a copy, where the builder can mount an image (BuildKit, buildah, podman). The program is put into an\n" +
 			"image of its own.",
 		Flags: slices.Concat([]cli.Flag{
-			&cli.StringFlag{Name: "style", Value: "from", Usage: "use the bundle by `from|copy`"},
-			&cli.StringFlag{Name: "base", Value: "debian:12", Usage: "build on top of `IMAGE`, with style copy"},
+			&cli.StringFlag{Name: "style", Value: "from", Usage: "use the bundle by `from|copy|mount`"},
+			&cli.StringFlag{Name: "base", Value: "debian:12", Usage: "build on top of `IMAGE`, with style copy or mount"},
 			progressFlag(),
 		}, trustFlags(), registryFlags()),
 		Action: printDockerfile,
@@ -37,7 +38,7 @@ func printDockerfile(c *cli.Context) error {
 	}
 	template, ok := dockerfiles[c.String("style")]
 	if !ok {
-		return usagef("unknown style %q: it is from or copy", c.String("style"))
+		return usagef("unknown style %q: it is from, copy or mount", c.String("style"))
 	}
 	j, err := beginFormat(c, []string{""}, args...)
 	if err != nil {
@@ -65,17 +66,20 @@ func printDockerfile(c *cli.Context) error {
 	}
 	_, err = strings.NewReplacer(
 		"{bundle}", repository(j.places[0])+"@"+verified.Index.Digest.String(), "{name}", args[0],
-		"{base}", c.String("base"), "{env}", dockerEnv(config.Env),
+		"{base}", c.String("base"), "{env}", dockerEnv(config.Env, ""), "{mounted}", dockerEnv(config.Env, mountPoint),
 	).WriteString(c.App.Writer, template)
 	return err
 }
 
-// dockerEnv returns ENV's words for what an image's environment says of Go.
-func dockerEnv(env []string) string {
-	words := []string{"PATH=/go/bin:/usr/local/go/bin:$PATH"}
+// mountPoint is where style mount has the bundle's image.
+const mountPoint = "/goferry"
+
+// dockerEnv returns ENV's words for what an image's environment says of Go, where the image is at root.
+func dockerEnv(env []string, root string) string {
+	words := []string{"PATH=" + root + "/go/bin:" + root + "/usr/local/go/bin:$PATH"}
 	for _, e := range env {
 		if strings.HasPrefix(e, "GO") {
-			words = append(words, e)
+			words = append(words, strings.Replace(e, "GOPROXY=file://", "GOPROXY=file://"+root, 1))
 		}
 	}
 	return strings.Join(words, " \\\n    ")
@@ -90,6 +94,20 @@ ENV CGO_ENABLED=0
 WORKDIR /src
 COPY . .
 RUN ["go", "build", "-trimpath", "-o", "/out/", "./..."]
+
+FROM scratch
+COPY --from=build /out/ /bin/
+`,
+	"mount": `# buildah build --network none .
+# {name}
+FROM {bundle} AS bundle
+
+FROM {base} AS build
+ENV {mounted} \
+    CGO_ENABLED=0
+WORKDIR /src
+COPY . .
+RUN --mount=type=bind,from=bundle,target=/goferry ["/goferry/usr/local/go/bin/go", "build", "-trimpath", "-o", "/out/", "./..."]
 
 FROM scratch
 COPY --from=build /out/ /bin/
