@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -180,39 +179,6 @@ func (g *goCommand) localFiles(l Local, m module.Version) ([]zip.File, error) {
 		g.warn(fmt.Sprintf("%s is made without what git does not track: %s", m, what))
 	}
 	return files, nil
-}
-
-// gitTracks returns the files below dir that git tracks; nil where dir is in no git repository.
-func (g *goCommand) gitTracks(dir string) (map[string]bool, error) {
-	if !inGit(dir) {
-		return nil, nil
-	}
-	cmd := exec.Command("git", "-c", "core.fsmonitor=false", "ls-files", "-z", "--cached")
-	cmd.Dir = dir
-	cmd.Env = append(slices.Clip(g.env), "PWD="+dir)
-	out, err := cmd.Output()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		err = fmt.Errorf("%w: %s", err, oneLine(string(exit.Stderr)))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("git ls-files: %w", err)
-	}
-	tracked := make(map[string]bool)
-	for name := range strings.SplitSeq(string(out), "\x00") {
-		tracked[name] = true
-	}
-	return tracked, nil
-}
-
-func inGit(dir string) bool {
-	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, ".git")); err == nil {
-			return true
-		}
-		if dir == filepath.Dir(dir) {
-			return false
-		}
-	}
 }
 
 // localInfo is the .info file of a module that nobody has published. Its time is that of no machine and no moment, or

@@ -79,11 +79,7 @@ func TestLocalFiles(t *testing.T) {
 
 	git := func(args ...string) {
 		t.Helper()
-		cmd := exec.Command("git", args...)
-		cmd.Dir, cmd.Env = lib.Dir, append(b.env(), "GIT_CONFIG_NOSYSTEM=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
+		gitIn(t, b, lib.Dir, args...)
 	}
 	git("init", "-q")
 	if _, err := b.capture(Options{Locals: []Local{lib}}); !errors.Is(err, ErrLocal) {
@@ -96,6 +92,48 @@ func TestLocalFiles(t *testing.T) {
 	}
 	if !b.warned("example.com/lib@v0.0.0-", "git", ": release.key") {
 		t.Errorf("warnings %q", b.warnings)
+	}
+}
+
+// gitIn runs git in a directory.
+func gitIn(t *testing.T, b *bench, dir string, args ...string) {
+	t.Helper()
+	cmd := exec.Command("git", args...)
+	cmd.Dir, cmd.Env = dir, append(b.env(), "GIT_CONFIG_NOSYSTEM=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+}
+
+// A repository's settings name no command that is run, and no other repository says what is tracked.
+func TestLocalForeignGit(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("this test needs git")
+	}
+	b := newBench(t, nil)
+	for name, text := range map[string]string{
+		"lib/go.mod": libMod, "lib/lib.go": "package lib\n", "lib/release.key": "secret",
+		"other/go.mod": libMod, "other/lib.go": "package lib\n", "other/release.key": "of a test",
+		"run.sh": "#!/bin/sh\ntouch \"$0.ran\"\n",
+	} {
+		b.write(name, text)
+	}
+	lib, run := Local{filepath.Join(b.root, "lib"), "v1.0.0"}, filepath.Join(b.root, "run.sh")
+	if err := os.Chmod(run, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	gitIn(t, b, filepath.Join(b.root, "other"), "init", "-q")
+	gitIn(t, b, filepath.Join(b.root, "other"), "add", ".")
+	gitIn(t, b, lib.Dir, "init", "-q")
+	gitIn(t, b, lib.Dir, "add", "go.mod", "lib.go")
+	gitIn(t, b, lib.Dir, "config", "core.fsmonitor", run)
+	env := []string{"GIT_DIR=" + filepath.Join(b.root, "other", ".git")}
+	c := b.mustCapture(Options{Locals: []Local{lib}, Env: env})
+	if got := zipNames(t, c, "lib"); got != "go.mod lib.go" {
+		t.Errorf("files = %s", got)
+	}
+	if _, err := os.Stat(run + ".ran"); err == nil {
+		t.Error("a command that the repository names was run")
 	}
 }
 
