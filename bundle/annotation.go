@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -18,6 +19,8 @@ func CheckAnnotation(key, value string) error {
 		return fmt.Errorf("annotation %q: not a name such as org.opencontainers.image.version", key)
 	case value == "":
 		return fmt.Errorf("annotation %s: it has no value", key)
+	case !utf8.ValidString(key) || !utf8.ValidString(value):
+		return fmt.Errorf("annotation %q: %q is not UTF-8", key, value) // JSON would have something else in its place
 	case key+"." == annotationPrefix || strings.HasPrefix(key, annotationPrefix):
 		return fmt.Errorf("annotation %s: what begins with %s is what goferry says of a bundle", key, annotationPrefix)
 	case key == ocispec.AnnotationCreated:
