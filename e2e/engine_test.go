@@ -12,18 +12,18 @@ import (
 
 // An engine builds container images. It keeps what it pulled until the test ends.
 type engine struct {
-	name  string
-	start func(t *testing.T) builder
-	style string // of a printed Dockerfile
+	name   string
+	start  func(t *testing.T) builder
+	styles []string // of printed Dockerfiles
 }
 
 // A builder builds a project by one of its Dockerfiles, from a bundle in a registry. The RUN lines have no network.
 type builder func(t *testing.T, dir, dockerfile, bundle string)
 
 var engines = []engine{
-	{"docker", startDockerBuilder, "copy"},
-	{"buildah", func(t *testing.T) builder { return startBuilder(t, "buildah", "bud") }, "from"},
-	{"podman", func(t *testing.T) builder { return startBuilder(t, "podman", "build") }, "copy"},
+	{"docker", startDockerBuilder, []string{"copy"}},
+	{"buildah", func(t *testing.T) builder { return startBuilder(t, "buildah", "bud") }, []string{"from", "mount"}},
+	{"podman", func(t *testing.T) builder { return startBuilder(t, "podman", "build") }, []string{"copy"}},
 }
 
 // startDockerBuilder uses the classic builder, which pulls what FROM names by itself.

@@ -7,10 +7,10 @@ import (
 )
 
 // TestEngines builds a program in a container that starts from the bundle, or takes the toolchain and the modules out of it,
-// with docker, buildah and podman. No RUN line has a network.
+// with docker, buildah and podman. No RUN line has a network. Modules of the bundle share layers.
 func TestEngines(t *testing.T) {
-	f, s := packContainer(t), startInProcess(t, security{})
-	bundle := s.host + "/go/toolchain:v1"
+	f, s := packShared(t), startInProcess(t, security{})
+	bundle := s.host + "/go/app:v1"
 	goferry(t, "copy", "--plain-http", f.ref, bundle)
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
@@ -18,12 +18,14 @@ func TestEngines(t *testing.T) {
 			for _, dockerfile := range []string{"from.Dockerfile", "copy.Dockerfile"} {
 				t.Run(dockerfile, func(t *testing.T) { build(t, copyTree(t, "testdata/container"), dockerfile, bundle) })
 			}
-			t.Run("printed", func(t *testing.T) {
-				dir := copyTree(t, "testdata/container")
-				printed := goferry(t, "dockerfile", "--plain-http", "--style", e.style, "--base", "bundle", bundle) // with a /tmp
-				write(t, filepath.Join(dir, "Dockerfile"), printed)
-				build(t, dir, "Dockerfile", pinned.FindString(printed))
-			})
+			for _, style := range e.styles {
+				t.Run("printed "+style, func(t *testing.T) {
+					dir := copyTree(t, "testdata/container")
+					printed := goferry(t, "dockerfile", "--plain-http", "--style", style, "--base", "bundle", bundle) // with a /tmp
+					write(t, filepath.Join(dir, "Dockerfile"), printed)
+					build(t, dir, "Dockerfile", pinned.FindString(printed))
+				})
+			}
 		})
 	}
 }

@@ -24,6 +24,8 @@ var (
 	helloBundle     fixture // the project "hello" with a toolchain for two platforms
 	modulesBundle   fixture // the same without a toolchain: small
 	containerBundle fixture // the project "container" with a toolchain
+	sharedBundle    fixture // the same with the modules of "hello", which share layers
+	groupedBundle   fixture // the same with a project of 220 modules, in 60 layers
 )
 
 func (f *fixture) pack(t *testing.T, project string, flags ...string) *fixture {
@@ -58,6 +60,16 @@ func packModules(t *testing.T) *fixture {
 func packContainer(t *testing.T) *fixture {
 	t.Helper()
 	return containerBundle.pack(t, "testdata/container", "--toolchain", goVersion, "--platform", "linux/amd64")
+}
+
+func packShared(t *testing.T) *fixture {
+	t.Helper()
+	return sharedBundle.pack(t, "testdata/container", "-C", "testdata/hello", "--toolchain", goVersion, "--platform", "linux/amd64", "--layer-budget", "6")
+}
+
+func packGrouped(t *testing.T) *fixture {
+	t.Helper()
+	return groupedBundle.pack(t, "testdata/container", "-C", extractModule(t, caddy), "--toolchain", goVersion, "--platform", "linux/amd64", "--layer-budget", "60")
 }
 
 // clone returns a copy of the layout that the test may damage.
