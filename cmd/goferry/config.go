@@ -99,19 +99,19 @@ func parseConfig(data []byte) (*config, error) {
 		return nil, usagef("more than one document")
 	}
 	cfg := new(config)
-	var defaults *yaml.Node
+	parts := make(map[string]*yaml.Node) // "defaults" may stand behind "bundles"
 	err := eachKey(doc.Content[0], "the file", []string{"defaults", "bundles"}, func(key string, value *yaml.Node) error {
-		if key == "defaults" {
-			defaults = value
-			return nil
-		}
-		return eachKey(value, "bundles", nil, func(name string, value *yaml.Node) error {
+		parts[key] = value
+		return nil
+	})
+	if err == nil && parts["bundles"] != nil {
+		err = eachKey(parts["bundles"], "bundles", nil, func(name string, value *yaml.Node) error {
 			b := bundleConfig{name: name}
-			err := b.parse(value, defaults)
+			err := b.parse(value, parts["defaults"])
 			cfg.bundles = append(cfg.bundles, b)
 			return err
 		})
-	})
+	}
 	if err == nil && len(cfg.bundles) == 0 {
 		err = usagef("it names no bundle")
 	}

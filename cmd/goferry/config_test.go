@@ -53,6 +53,14 @@ bundles:
 	}
 }
 
+// TestDefaultsBehind holds that defaults hold wherever they stand.
+func TestDefaultsBehind(t *testing.T) {
+	cfg, err := parseConfig([]byte("bundles: {a: {destinations: [\"oci:x\"]}}\ndefaults: {scope: all}"))
+	if err != nil || !slices.Equal(cfg.bundles[0].flags, []string{"--scope=all"}) {
+		t.Errorf("defaults behind bundles: %+v, %v", cfg, err)
+	}
+}
+
 func TestParseConfigRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, data, want string }{
 		{"nothing", "", "it is empty"},

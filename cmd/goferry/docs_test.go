@@ -57,6 +57,16 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// TestPageOfKeys holds that the page about goferry.yaml has what goferry says of its keys.
+func TestPageOfKeys(t *testing.T) {
+	page := pages(t)[filepath.FromSlash("../../cmd/goferry/docs/pack.md")]
+	for _, key := range configKeys {
+		if row := fmt.Sprintf("| `%s` | %s | %s |\n", key.name, key.kind, key.about); !strings.Contains(page, row) {
+			t.Errorf("pack.md does not have the row %s", row)
+		}
+	}
+}
+
 // TestHelp holds that every command tells what it is for and shows how it is called, and every flag what it does.
 func TestHelp(t *testing.T) {
 	app := newApp(strings.NewReader(""), io.Discard, io.Discard)
