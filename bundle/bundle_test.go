@@ -122,12 +122,12 @@ func packFor(ctx context.Context, s oci.Store, c *gomod.Captured, platforms []go
 	if err := p.begin(); err != nil {
 		return Packed{}, err
 	}
-	return p.write(ctx, "v1")
+	return p.write(ctx)
 }
 
 func newPacker(s oci.Store, c *gomod.Captured, platforms []gomod.Platform, cacheDir string) *packer {
 	return &packer{
-		dst: s, opts: PackOptions{Scope: gomod.Dev, Platforms: platforms, CacheDir: cacheDir, Warn: func(string) {}},
+		dst: s, tag: "v1", opts: PackOptions{Scope: gomod.Dev, Platforms: platforms, CacheDir: cacheDir, Warn: func(string) {}},
 		report: func(Event) {}, captured: c, release: func() {}, proofs: openProofs(cacheDir),
 	}
 }

@@ -114,7 +114,7 @@ func packSumDB(t *testing.T, c *gomod.Captured, db *testDB, dir string, heads ..
 	if err := p.begin(); err != nil {
 		t.Fatal(err)
 	}
-	packed, err := p.write(context.Background(), "v1")
+	packed, err := p.write(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func packBudget(t testing.TB, s oci.Store, c *gomod.Captured, budget int, cacheD
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, err := p.write(t.Context(), "v1")
+	packed, err := p.write(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func TestPackForHarbor(t *testing.T) {
 			if err := p.begin(); err != nil {
 				t.Fatal(err)
 			}
-			packed, err := p.write(t.Context(), "v1")
+			packed, err := p.write(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,6 +3,7 @@ package bundle
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -111,7 +112,7 @@ func Pack(ctx context.Context, dst oci.Store, tag string, opts PackOptions) (Pac
 	if err != nil {
 		return Packed{}, err
 	}
-	p := &packer{dst: dst, opts: opts, report: report, captured: captured, proofs: openProofs(opts.CacheDir)}
+	p := &packer{dst: dst, tag: tag, opts: opts, report: report, captured: captured, proofs: openProofs(opts.CacheDir)}
 	// Thousands of links are removed while the store makes the bundle durable.
 	var removal sync.WaitGroup
 	defer removal.Wait()
@@ -124,7 +125,7 @@ func Pack(ctx context.Context, dst oci.Store, tag string, opts PackOptions) (Pac
 	if err := p.begin(); err != nil {
 		return Packed{}, err
 	}
-	return p.write(ctx, tag)
+	return p.write(ctx)
 }
 
 func capture(ctx context.Context, opts PackOptions, report func(Event)) (*gomod.Captured, error) {
@@ -164,6 +165,7 @@ func reporter(progress func(Event)) func(Event) {
 // packer is one run of Pack.
 type packer struct {
 	dst      oci.Store
+	tag      string
 	opts     PackOptions
 	report   func(Event)
 	captured *gomod.Captured
@@ -177,10 +179,11 @@ type packer struct {
 	sumdb    map[string][]byte    // files of the checksum database, by name below the download directory
 	head     []byte               // that they are written for
 	bytes    int64
+	sent     []oci.Blob // layers, to a store that has to know their digests
 }
 
 // write writes the layers, then the documents that name them, then the tag.
-func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
+func (p *packer) write(ctx context.Context) (Packed, error) {
 	var own map[gomod.Platform][]layer // toolchains and tools
 	var modules []layer
 	g, gctx := errgroup.WithContext(ctx)
@@ -197,7 +200,6 @@ func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
 	if err := g.Wait(); err != nil {
 		return Packed{}, err
 	}
-	p.release()
 	if err := p.complete(slices.Concat(slices.AppendSeq([][]layer{modules}, maps.Values(own))...)); err != nil {
 		return Packed{}, err
 	}
@@ -223,6 +225,7 @@ func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
 		}
 		manifests = append(manifests, desc)
 	}
+	p.release()
 	index, err := p.record.index(manifests, created)
 	if err != nil {
 		return Packed{}, fmt.Errorf("pack: %w", err)
@@ -240,7 +243,7 @@ func (p *packer) write(ctx context.Context, tag string) (Packed, error) {
 	if err := p.beforeTag(ctx, index.desc); err != nil {
 		return Packed{}, err
 	}
-	if err := p.dst.Tag(ctx, index.desc, tag); err != nil {
+	if err := p.dst.Tag(ctx, index.desc, p.tag); err != nil {
 		return Packed{}, err
 	}
 	if p.head != nil && p.opts.CacheDir != "" {
@@ -298,7 +301,7 @@ func (p *packer) manifest(ctx context.Context, platform ocispec.Platform, layers
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	if err := p.put(ctx, m); err != nil {
+	if err := p.putManifest(ctx, m); err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	m.desc.Platform = &platform
@@ -313,6 +316,24 @@ func (p *packer) put(ctx context.Context, d document) error {
 		return err
 	}
 	return p.dst.Push(ctx, d.desc, bytes.NewReader(d.data))
+}
+
+// putManifest pushes a manifest. A registry gets it also if it has it: then it sees whether it has all that it names. If
+// it has lost any of that it is sent what it lacks.
+func (p *packer) putManifest(ctx context.Context, m document) error {
+	if len(p.sent) == 0 {
+		return p.put(ctx, m)
+	}
+	push := func() error { return p.dst.Push(ctx, m.desc, bytes.NewReader(m.data)) }
+	atomic.AddInt64(&p.bytes, m.desc.Size)
+	err := push()
+	if errors.Is(err, oci.ErrNotFound) {
+		if err := oci.Push(ctx, p.dst, "", p.sent, oci.CopyOptions{}); err != nil {
+			return err
+		}
+		err = push()
+	}
+	return err
 }
 
 // graph writes the graph layer.

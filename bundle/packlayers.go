@@ -123,7 +123,7 @@ func (p *packer) writer() (one func(context.Context, source) (layer, error), dir
 	return p.measure, false
 }
 
-// pushLayers sends the layers that have been measured, in the order of sources.
+// pushLayers sends the layers that have been measured, in the order of sources, and keeps in mind how to send them again.
 func (p *packer) pushLayers(ctx context.Context, sources []source, layers []layer) error {
 	blobs := make([]oci.Blob, len(layers))
 	var total int64
@@ -131,9 +131,10 @@ func (p *packer) pushLayers(ctx context.Context, sources []source, layers []laye
 		blobs[i] = oci.Blob{Descriptor: l.desc, Open: sources[i].open}
 		total += l.desc.Size
 	}
+	p.sent = append(p.sent, blobs...)
 	atomic.AddInt64(&p.bytes, total)
 	p.report(Event{Stage: "push", TotalItems: len(layers), TotalBytes: total})
-	return oci.Push(ctx, p.dst, blobs, oci.CopyOptions{
+	return oci.Push(ctx, p.dst, p.tag, blobs, oci.CopyOptions{
 		OnCopied: func(desc ocispec.Descriptor) { p.report(Event{Stage: "push", Item: layerName(desc), Items: 1}) },
 		OnSkipped: func(desc ocispec.Descriptor) {
 			p.report(Event{Stage: "push", Item: layerName(desc), Items: 1, Bytes: desc.Size, Skipped: true})

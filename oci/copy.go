@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
@@ -166,11 +167,18 @@ type Blob struct {
 }
 
 // Push pushes the blobs that dst does not have, as Copy does it: several at once, and one by one in their order to an
-// archive. Nothing is tagged.
-func Push(ctx context.Context, dst Store, blobs []Blob, opts CopyOptions) error {
+// archive. Nothing is tagged; tag is what the manifest will get that names them. If any of them is new to a registry, what
+// the manifest names that has this tag now, or a tag like it, is not asked for. A registry that has lost one of those
+// refuses the manifest with [ErrNotFound]; with "" for the tag, Push asks for all.
+func Push(ctx context.Context, dst Store, tag string, blobs []Blob, opts CopyOptions) error {
 	c := &copier{dst: dst, opts: opts}
-	if r, ok := dst.(*repository); ok {
+	if r, ok := dst.(*repository); ok && tag == "" {
 		c.survey.empty = r.empty(ctx)
+	} else if ok {
+		c.survey = r.survey(ctx, ocispec.Descriptor{}, tag)
+		if !slices.ContainsFunc(blobs, func(b Blob) bool { return !c.survey.named[b.Descriptor.Digest] }) {
+			c.survey.named = nil // once more the same: that is how people repair
+		}
 	}
 	return c.copyBlobs(ctx, blobs)
 }

@@ -175,7 +175,7 @@ func TestInterruptedCopyKeepsBlobs(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "layout")
 			dst := mustCreate(t, dir)
 			small := Blob{layers[1], func(ctx context.Context) (io.ReadCloser, error) { return src.Fetch(ctx, layers[1]) }}
-			if err := Push(t.Context(), dst, []Blob{small}, CopyOptions{}); err != nil {
+			if err := Push(t.Context(), dst, "", []Blob{small}, CopyOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := Copy(t.Context(), src, "v1", dst, "v1", CopyOptions{}); err == nil {

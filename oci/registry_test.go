@@ -412,7 +412,7 @@ func TestRegistryBadDownloads(t *testing.T) {
 			dst := mustCreate(t, t.TempDir())
 			defer dst.Close()
 			fetch := func(ctx context.Context) (io.ReadCloser, error) { return src.Fetch(ctx, desc) }
-			err := Push(t.Context(), dst, []Blob{{desc, fetch}}, CopyOptions{})
+			err := Push(t.Context(), dst, "", []Blob{{desc, fetch}}, CopyOptions{})
 			if !errors.Is(err, tt.want) {
 				t.Errorf("copy = %v, want %v", err, tt.want)
 			}

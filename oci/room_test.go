@@ -31,7 +31,7 @@ func TestPushWithoutRoom(t *testing.T) {
 			dir := t.TempDir()
 			ref := Reference{Transport: transport, Path: filepath.Join(dir, "app")}
 			s := mustDo(Create(t.Context(), ref, Options{}))
-			err := Push(t.Context(), s, []Blob{vastBlob(t)}, CopyOptions{})
+			err := Push(t.Context(), s, "", []Blob{vastBlob(t)}, CopyOptions{})
 			var full *space.Error
 			if !errors.Is(err, ErrNoSpace) || !errors.As(err, &full) || full.Path != ref.Path || full.Needed < vast {
 				t.Errorf("Push = %v, want no space in %s for %d bytes", err, ref.Path, int64(vast))
