@@ -35,7 +35,8 @@ func (p FileProblem) String() string {
 	return text
 }
 
-// lookAt says what is wrong with a file, as far as that shows without reading it; nil: nothing.
+// lookAt says what is wrong with a file, as far as that shows without reading it; nil: nothing. Which mode it had depends
+// on the filesystem, and so is told by f; but no mode makes a link right, or a file that others can change.
 func lookAt(root *os.Root, f stateFile) *FileProblem {
 	p := &FileProblem{File: f.Name, Problem: FileDamaged}
 	info, err := root.Lstat(f.Name)
@@ -44,6 +45,8 @@ func lookAt(root *os.Root, f stateFile) *FileProblem {
 		p.Problem, p.Error = FileMissing, "it is not there"
 	case err != nil:
 		p.Error = err.Error()
+	case !info.Mode().IsRegular() || info.Mode()&(fs.ModeSetuid|fs.ModeSetgid|othersWrite(root)) != 0:
+		p.Error = fmt.Sprintf("its mode is %v", info.Mode())
 	case info.Mode() != f.Mode:
 		p.Error = fmt.Sprintf("its mode is %v, not %v", info.Mode(), f.Mode)
 	case info.Size() != f.Size:
@@ -52,6 +55,16 @@ func lookAt(root *os.Root, f stateFile) *FileProblem {
 		return nil
 	}
 	return p
+}
+
+// othersWrite are the bits of modes that nothing in a generation has. Where others can change the generation itself, it
+// lies on a filesystem without modes, or somebody wants it so.
+func othersWrite(generation *os.Root) fs.FileMode {
+	const bits = 0o022
+	if info, err := generation.Stat("."); err != nil || info.Mode()&bits != 0 {
+		return 0
+	}
+	return bits
 }
 
 func sortProblems(problems []FileProblem) {

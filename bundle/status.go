@@ -132,6 +132,7 @@ func (s *Status) check(ctx context.Context, t *tree, g *generation, report func(
 	if err := u.findLinks(ctx, g); err != nil {
 		return err
 	}
+	s.Problems = append(s.Problems, u.untrue(g)...)
 	for name := range u.layers {
 		if u.links[name] == nil && u.damage[name] == nil {
 			s.Problems = append(s.Problems, FileProblem{genState, name, FileDamaged, "it does not say that this was unpacked"})
@@ -146,6 +147,28 @@ func (s *Status) check(ctx context.Context, t *tree, g *generation, report func(
 	faults, err := u.faults(ctx, g, g.settingsDir())
 	s.Problems = append(s.Problems, faults...)
 	return err
+}
+
+// untrue is what the generation says of itself and the documents of its bundles do not.
+func (u *unpacker) untrue(g *generation) (problems []FileProblem) {
+	untrue := func(what, text string) {
+		problems = append(problems, FileProblem{genState, what, FileDamaged, text})
+	}
+	if len(u.bundles) != len(g.before.Bundles) {
+		untrue("", "it names a bundle twice")
+	}
+	for i, b := range u.bundles {
+		said, is := g.before.Bundles[i], unpackedBundle(b)
+		if said.Digest == is.Digest && !said.callsAs(is) {
+			untrue("", fmt.Sprintf("it calls %s %q, which calls itself %q", is.Digest, said.Title+" "+said.Version, is.Title+" "+is.Version))
+		}
+	}
+	for d, l := range g.before.Layers {
+		if is, ok := u.layers[l.Name]; !ok || is.desc.Digest != d {
+			untrue(l.Name, "it says that this was unpacked, and no bundle has it")
+		}
+	}
+	return problems
 }
 
 // look is all that can be done where what was kept of the bundles cannot prove anything.

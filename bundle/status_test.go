@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -158,6 +159,92 @@ func TestStatusForged(t *testing.T) {
 	unpackTest(t, s, dir, false)
 	if s := readStatus(t, dir); len(s.Problems) > 0 {
 		t.Errorf("after unpacking again: %v", s.Problems)
+	}
+}
+
+// Nothing that a directory says of itself hides what is in it, or makes it another bundle's.
+func TestStatusForgedState(t *testing.T) {
+	s, _ := packTest(t, withTools(t), t.TempDir())
+	const foreign, tool, license = "go/src/evil.go", "go/bin/a", "go/VERSION"
+	for name, test := range map[string]struct {
+		forge func(t *testing.T, current string, was *state)
+		file  string
+	}{
+		"a layer of no bundle": {func(t *testing.T, current string, was *state) {
+			if err := create(filepath.Join(current, foreign)); err != nil {
+				t.Fatal(err)
+			}
+			was.Layers[digest.FromString("x")] = stateLayer{Name: "example.com/evil@v1.0.0", Files: []stateFile{stateOf(t, current, foreign)}}
+		}, foreign},
+		"a file that all may write": {func(t *testing.T, current string, was *state) {
+			if err := os.Chmod(filepath.Join(current, tool), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			was.replace(stateOf(t, current, tool))
+		}, tool},
+		"a link to the same bytes": {func(t *testing.T, current string, was *state) {
+			file := filepath.Join(current, license)
+			if err := errors.Join(os.Rename(file, file+".lock"), os.Symlink("VERSION.lock", file)); err != nil {
+				t.Fatal(err)
+			}
+			was.replace(stateOf(t, current, license))
+			was.Common = append(was.Common, stateOf(t, current, license+".lock"))
+		}, license},
+		"a directory that all may write to": {func(t *testing.T, current string, _ *state) {
+			if err := os.Chmod(filepath.Join(current, "go/bin"), 0o777); err != nil {
+				t.Fatal(err)
+			}
+		}, "go/bin"},
+		"another title": {func(_ *testing.T, _ string, was *state) { was.Bundles[0].Version = "v9" }, genState},
+		"a bundle twice": {func(_ *testing.T, _ string, was *state) {
+			was.Bundles = append(was.Bundles, was.Bundles[0])
+		}, genState},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			unpackTest(t, s, dir, false)
+			current := filepath.Join(dir, "current")
+			was, err := readState(current)
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.forge(t, current, &was)
+			data, err := json.Marshal(was)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(current, genState), data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			names := func(p FileProblem) bool { return p.File == test.file }
+			if problems := readStatus(t, dir).Problems; !slices.ContainsFunc(problems, names) {
+				t.Errorf("problems %v, want one of %s", problems, test.file)
+			}
+			unpackTest(t, s, dir, false)
+			if s := readStatus(t, dir); len(s.Problems) > 0 {
+				t.Errorf("after unpacking again: %v", s.Problems)
+			}
+		})
+	}
+}
+
+func stateOf(t *testing.T, current, name string) stateFile {
+	t.Helper()
+	info, err := os.Lstat(filepath.Join(current, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fileState(name, info)
+}
+
+// replace says of a file of a layer that it is as f.
+func (s *state) replace(f stateFile) {
+	for _, l := range s.Layers {
+		for i := range l.Files {
+			if l.Files[i].Name == f.Name {
+				l.Files[i] = f
+			}
+		}
 	}
 }
 

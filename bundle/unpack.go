@@ -223,11 +223,12 @@ func (u *unpacker) tell() {
 		}
 	}
 	for _, b := range u.bundles {
-		known, ok := u.known[b.Verified]
-		if !ok {
-			known = unpackedBundle(b)
+		is := unpackedBundle(b)
+		if known, ok := u.known[b.Verified]; ok {
+			known.Title, known.Version = is.Title, is.Version
+			is = known
 		}
-		r.Bundles = append(r.Bundles, known)
+		r.Bundles = append(r.Bundles, is)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -56,8 +57,12 @@ func (u *unpacker) faults(ctx context.Context, g *generation, dir string) ([]Fil
 			c.known[f.Name] = true
 		}
 	}
-	for _, l := range g.before.Layers {
-		for _, f := range l.Files {
+	for name, l := range u.layers {
+		files := u.links[name]
+		if files == nil { // which of them are damaged is known
+			files = g.before.Layers[l.desc.Digest].Files
+		}
+		for _, f := range files {
 			c.known[f.Name] = true
 		}
 	}
@@ -100,7 +105,8 @@ func (c *commonProof) compare(name string, data []byte) error {
 	return nil
 }
 
-// findForeign finds what nobody has unpacked. Of a directory only its own name is told.
+// findForeign finds what nobody has unpacked, and directories that others can change. Of a foreign directory only its
+// own name is told.
 func (c *commonProof) findForeign(ctx context.Context) error {
 	dirs := map[string]bool{".": true}
 	for name := range c.known {
@@ -115,7 +121,9 @@ func (c *commonProof) findForeign(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case c.known[name] || d.IsDir() && dirs[name] || isGoLock(name, d):
+		case d.IsDir() && dirs[name]:
+			return c.checkDir(name, d)
+		case c.known[name] || isGoLock(name, d):
 			return nil
 		}
 		c.problems = append(c.problems, FileProblem{File: name, Problem: FileForeign, Error: "nobody unpacked it"})
@@ -124,6 +132,14 @@ func (c *commonProof) findForeign(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+func (c *commonProof) checkDir(name string, d fs.DirEntry) error {
+	info, err := d.Info()
+	if err == nil && info.Mode()&othersWrite(c.root) != 0 {
+		c.problems = append(c.problems, FileProblem{File: name, Problem: FileDamaged, Error: fmt.Sprintf("its mode is %v: others can change what is there", info.Mode())})
+	}
+	return err
 }
 
 // isGoLock says whether a file is a lock of the go command, which makes them in a module cache that it may write to.

@@ -43,7 +43,12 @@ func sameBundles(a, b []UnpackedBundle) bool {
 	return slices.Equal(digests(a), digests(b))
 }
 
-// knows says whether all that is known of bundles now, by their signatures, was known before.
+// callsAs says whether u calls a bundle as its documents do, as far as it says something.
+func (u UnpackedBundle) callsAs(is UnpackedBundle) bool {
+	return (u.Title == "" || u.Title == is.Title) && (u.Version == "" || u.Version == is.Version)
+}
+
+// knows says whether all that is known of bundles now, by their documents and signatures, was known before.
 func knows(before, now []UnpackedBundle) bool {
 	said := make(map[digest.Digest]UnpackedBundle)
 	for _, b := range before {
@@ -51,7 +56,7 @@ func knows(before, now []UnpackedBundle) bool {
 	}
 	for _, b := range now {
 		was := said[b.Digest]
-		if len(b.Signatures) > 0 && (was.Sequence != b.Sequence || !slices.Equal(was.keys(), b.keys())) {
+		if !was.callsAs(b) || len(b.Signatures) > 0 && (was.Sequence != b.Sequence || !slices.Equal(was.keys(), b.keys())) {
 			return false
 		}
 	}
