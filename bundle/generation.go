@@ -65,8 +65,11 @@ func (t *tree) next() (*generation, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info, err := g.was.Lstat(genState); err != nil || !info.Mode().IsRegular() {
+		return g, nil // nothing can be linked
+	}
 	if data, err := g.was.ReadFile(genState); err != nil || json.Unmarshal(data, &g.before) != nil {
-		g.before = state{} // nothing can be linked
+		g.before = state{}
 	}
 	return g, nil
 }

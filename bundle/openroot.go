@@ -18,6 +18,9 @@ func viewTree(_ context.Context, dir string) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info, err := os.Stat(abs); err == nil && !info.IsDir() { // to open a pipe waits for somebody who writes into it
+		return nil, fmt.Errorf("%s is not a directory", dir)
+	}
 	root, err := os.OpenRoot(abs)
 	if err != nil {
 		return nil, err

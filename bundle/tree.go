@@ -206,7 +206,11 @@ func unpackedAt(dir string) (current string, err error) {
 		return "", err
 	}
 	current = filepath.Join(abs, linkCurrent)
-	if _, err := os.Stat(filepath.Join(current, genState)); err != nil {
+	info, err := os.Lstat(filepath.Join(current, genState))
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no file", genState)
+	}
+	if err != nil {
 		return "", fmt.Errorf("%s is not a directory that a bundle was unpacked into: %w", dir, err)
 	}
 	return current, nil

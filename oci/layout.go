@@ -56,11 +56,11 @@ func newLayout(dir string) (*layout, error) {
 }
 
 func openLayout(dir string) (*layout, error) {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() { // to open a pipe waits for somebody who writes into it
+		return nil, mark(ErrNotLayout, fmt.Errorf("open %s: not a directory", dir))
+	}
 	l, err := newLayout(dir)
 	if err != nil {
-		if info, statErr := os.Stat(dir); statErr == nil && !info.IsDir() {
-			return nil, mark(ErrNotLayout, fmt.Errorf("open %s: not a directory", dir))
-		}
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, mark(ErrNotFound, fmt.Errorf("there is no OCI layout at %s", dir))
 		}

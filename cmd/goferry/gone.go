@@ -50,6 +50,9 @@ func tryMedium(path string) error {
 	if err != nil {
 		return err
 	}
+	if info, err := os.Stat(path); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		return nil // to open a pipe waits for somebody who writes into it
+	}
 	f, err := os.Open(path)
 	if up := filepath.Dir(path); errors.Is(err, fs.ErrNotExist) && up != path {
 		return tryMedium(up)
