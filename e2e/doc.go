@@ -11,6 +11,7 @@
 //   - Only the module proxy that the go command is configured with is asked for anything; every server is on 127.0.0.1
 //     and takes a port that the kernel chose.
 //   - Offline means "unshare -n" and an empty environment: no test may believe that it is offline.
+//   - The sh blocks of the documentation's walk-throughs are run as they stand (see walkthrough_test.go).
 //   - Where a tool is missing the test is skipped and says how to get it. With GOFERRY_E2E_REQUIRE set, as in CI, it fails.
 //   - What takes minutes stands behind a flag: -accept runs the whole journey for real projects (see accept_test.go) and
 //     the whole table of keys and registries with cosign,

@@ -6,7 +6,8 @@
 // This package turns words into values and values into words: flags, environment,
 // stores, credentials, output and exit codes are settled here and nowhere else. What a
 // bundle is, and what is done with it, is told in package bundle; how blobs are stored
-// and moved, in package oci. There is one file for each command.
+// and moved, in package oci. There is one file for each command. The pages for users are
+// in docs; tests hold that what they show works.
 //
 // # What a user can rely on
 //
