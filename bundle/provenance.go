@@ -45,6 +45,8 @@ type externalParameters struct {
 	Platforms  []string `json:"platforms"`
 	Toolchains []string `json:"toolchains"`
 	Tools      []string `json:"tools,omitempty"` // "package@version"
+
+	LayerBudget int `json:"layerBudget,omitempty"`
 }
 
 // internalParameters are what it came to, beside the dependencies.
@@ -89,7 +91,7 @@ func (p Packed) provenance(version string) ([]byte, error) {
 	var predicate provenance
 	d := &predicate.BuildDefinition
 	d.BuildType = buildType
-	d.ExternalParameters = externalParameters{Modules: p.asked.Modules, Locals: p.locals, Scope: p.Record.Scope, Toolchains: p.asked.Toolchains, Tools: p.Record.ToolNames()}
+	d.ExternalParameters = externalParameters{Modules: p.asked.Modules, Locals: p.locals, Scope: p.Record.Scope, Toolchains: p.asked.Toolchains, Tools: p.Record.ToolNames(), LayerBudget: p.asked.LayerBudget}
 	if len(p.asked.Toolchains) == 0 {
 		d.ExternalParameters.Toolchains = []string{"auto"}
 	}
