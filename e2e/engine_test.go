@@ -15,15 +15,17 @@ type engine struct {
 	name   string
 	start  func(t *testing.T) builder
 	styles []string // of printed Dockerfiles
+
+	platforms bool // it builds for several at once
 }
 
 // A builder builds a project by one of its Dockerfiles, from a bundle in a registry. The RUN lines have no network.
-type builder func(t *testing.T, dir, dockerfile, bundle string)
+type builder func(t *testing.T, dir, dockerfile, bundle string, flags ...string)
 
 var engines = []engine{
-	{"docker", startDockerBuilder, []string{"copy"}},
-	{"buildah", func(t *testing.T) builder { return startBuilder(t, "buildah", "bud") }, []string{"from", "mount"}},
-	{"podman", func(t *testing.T) builder { return startBuilder(t, "podman", "build") }, []string{"copy"}},
+	{"docker", startDockerBuilder, []string{"copy"}, false},
+	{"buildah", func(t *testing.T) builder { return startBuilder(t, "buildah", "bud") }, []string{"from", "mount"}, true},
+	{"podman", func(t *testing.T) builder { return startBuilder(t, "podman", "build") }, []string{"copy"}, false},
 }
 
 // startDockerBuilder uses the classic builder, which pulls what FROM names by itself.
@@ -33,9 +35,10 @@ func startDockerBuilder(t *testing.T) builder {
 	need(t, "docker", "apt-get install docker.io")
 	need(t, "dockerd", "apt-get install docker.io")
 	env := []string{"DOCKER_BUILDKIT=0", "DOCKER_HOST=" + startDocker(t)}
-	return func(t *testing.T, dir, dockerfile, bundle string) {
+	return func(t *testing.T, dir, dockerfile, bundle string, flags ...string) {
 		t.Helper()
-		command{dir: dir, env: env}.must(t, "docker", "build", "--network", "none", "--build-arg", "BUNDLE="+bundle, "-f", dockerfile, ".")
+		args := slices.Concat([]string{"build", "--network", "none", "--build-arg", "BUNDLE=" + bundle, "-f", dockerfile}, flags, []string{"."})
+		command{dir: dir, env: env}.must(t, "docker", args...)
 	}
 }
 
@@ -97,11 +100,11 @@ func startBuilder(t *testing.T, program, verb string) builder {
 	storage := tempDir(t)
 	t.Cleanup(func() { exec.Command("umount", "--recursive", filepath.Join(storage, "root", "overlay")).Run() })
 	global := []string{"--root", filepath.Join(storage, "root"), "--runroot", filepath.Join(storage, "run"), "--storage-driver", "overlay"}
-	return func(t *testing.T, dir, dockerfile, bundle string) {
+	return func(t *testing.T, dir, dockerfile, bundle string, flags ...string) {
 		t.Helper()
 		c := command{dir: dir}
 		c.must(t, program, slices.Concat(global, []string{"pull", "--tls-verify=false", bundle})...)
 		c.must(t, "unshare", slices.Concat([]string{"-n", program}, global, []string{verb, "--isolation", "chroot", "--network", "host",
-			"--pull=never", "--layers=false", "--build-arg", "BUNDLE=" + bundle, "-f", dockerfile, "."})...)
+			"--pull=never", "--layers=false", "--build-arg", "BUNDLE=" + bundle, "-f", dockerfile}, flags, []string{"."})...)
 	}
 }

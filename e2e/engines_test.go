@@ -18,6 +18,11 @@ func TestEngines(t *testing.T) {
 			for _, dockerfile := range []string{"from.Dockerfile", "copy.Dockerfile"} {
 				t.Run(dockerfile, func(t *testing.T) { build(t, copyTree(t, "testdata/container"), dockerfile, bundle) })
 			}
+			if e.platforms {
+				t.Run("platforms.Dockerfile", func(t *testing.T) {
+					build(t, copyTree(t, "testdata/container"), "platforms.Dockerfile", bundle, "--platform", "linux/amd64,linux/arm64", "--manifest", "container")
+				})
+			}
 			for _, style := range e.styles {
 				t.Run("printed "+style, func(t *testing.T) {
 					dir := copyTree(t, "testdata/container")
