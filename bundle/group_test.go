@@ -306,3 +306,31 @@ func TestGroupsOtherInfo(t *testing.T) {
 		t.Errorf("RepairUnpacked = %+v, %v, want nothing to mend", did, err)
 	}
 }
+
+// A group can be read anywhere, as an upload does that goes on after it was cut.
+func TestGroupReader(t *testing.T) {
+	sources, err := moduleSources(capturedMany(t, 4).Modules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := groupSource(sources)
+	r, err := src.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	all, err := io.ReadAll(r)
+	if err != nil || int64(len(all)) != src.size {
+		t.Fatalf("the group has %d bytes, %v, want %d", len(all), err, src.size)
+	}
+	for start := 0; start <= len(all); start += 251 {
+		for _, size := range []int{1, 512, 4000, len(all)} {
+			got := make([]byte, size)
+			n, err := r.(io.ReaderAt).ReadAt(got, int64(start))
+			want := all[start:min(start+size, len(all))]
+			if !bytes.Equal(got[:n], want) || n < size && err != io.EOF || n == size && err != nil {
+				t.Fatalf("ReadAt(%d bytes at %d) = %d, %v, want %d", size, start, n, err, len(want))
+			}
+		}
+	}
+}
