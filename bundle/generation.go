@@ -47,16 +47,20 @@ type generation struct {
 
 // next is the generation that follows the current one. Nothing is written before it is staged.
 func (t *tree) next() (*generation, error) {
+	if t.root == nil {
+		return t.after("")
+	}
+	return t.after(t.target(linkCurrent))
+}
+
+// after is the generation that follows another.
+func (t *tree) after(old string) (*generation, error) {
 	g := &generation{tree: t, dirs: make(map[string]bool)}
 	g.state.Layers = make(map[digest.Digest]stateLayer)
-	if t.root == nil {
+	if old == "" {
 		return g, nil
 	}
-	current := t.target(linkCurrent)
-	if current == "" {
-		return g, nil
-	}
-	g.old = path.Join(dirGenerations, current)
+	g.old = path.Join(dirGenerations, old)
 	var err error
 	if g.was, err = t.root.OpenRoot(g.old); errors.Is(err, fs.ErrNotExist) {
 		g.old = ""

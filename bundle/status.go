@@ -42,7 +42,7 @@ func ReadStatus(ctx context.Context, dir string, check bool, progress func(Event
 		return nil, fmt.Errorf("%s is not a directory that a bundle was unpacked into", dir)
 	}
 	for {
-		s, err := t.status(ctx, check, reporter(progress))
+		s, err := t.status(ctx, t.target(linkCurrent), check, reporter(progress))
 		if s != nil && t.target(linkCurrent) != s.Generation && ctx.Err() == nil {
 			continue // another has become current, and this one may be gone
 		}
@@ -50,15 +50,16 @@ func ReadStatus(ctx context.Context, dir string, check bool, progress func(Event
 	}
 }
 
-func (t *tree) status(ctx context.Context, check bool, report func(Event)) (*Status, error) {
-	g, err := t.next()
+// status is that of one generation.
+func (t *tree) status(ctx context.Context, generation string, check bool, report func(Event)) (*Status, error) {
+	g, err := t.after(generation)
 	if err != nil {
 		return nil, err
 	}
 	defer g.close()
 	b := &g.before
 	s := &Status{
-		Dir: t.dir, Generation: t.target(linkCurrent), Previous: t.earlier(), Platform: b.Platform, Extracted: b.Extract,
+		Dir: t.dir, Generation: generation, Previous: t.earlier(), Platform: b.Platform, Extracted: b.Extract,
 		Bundles: b.Bundles, Toolchains: []string{}, Tools: []string{}, Files: len(b.Common) + 1, Checked: check,
 	}
 	s.count(b)

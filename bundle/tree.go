@@ -172,7 +172,8 @@ func (t *tree) earlier() string {
 
 // Rollback makes the generation current that was so before the last Unpack, and returns its name. It goes one step, as
 // Unpack keeps one generation: a second time it is [ErrNoEarlier], and not the way forward again, which is to unpack. The
-// generation that was current stays until then, for those at work in it.
+// generation that was current stays until then, for those at work in it. Every file of the earlier one is read: where one
+// is not what was unpacked, nothing changes.
 func Rollback(ctx context.Context, dir string) (string, error) {
 	if _, err := unpackedAt(dir); err != nil {
 		return "", err
@@ -186,8 +187,8 @@ func Rollback(ctx context.Context, dir string) (string, error) {
 	if previous == "" {
 		return "", fmt.Errorf("roll back %s: %w than %s", t.dir, ErrNoEarlier, t.target(linkCurrent))
 	}
-	if _, err := t.root.Stat(path.Join(dirGenerations, previous, genState)); err != nil {
-		return "", fmt.Errorf("roll back %s: %w", t.dir, err)
+	if err := t.prove(ctx, previous); err != nil {
+		return "", fmt.Errorf("roll back to %s: %w", previous, err)
 	}
 	if err := t.point(linkCurrent, previous); err != nil {
 		return "", err
@@ -196,6 +197,18 @@ func Rollback(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	return previous, syncDir(t.dir)
+}
+
+// prove proves every file of a generation, as nobody has looked at those of an earlier one since it was unpacked.
+func (t *tree) prove(ctx context.Context, generation string) error {
+	s, err := t.status(ctx, generation, true, reporter(nil))
+	if err == nil {
+		err = s.Err()
+	}
+	if err == nil || s == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, problemsError(s.Problems))
 }
 
 // unpackedAt returns the absolute name of the current generation of a directory that Unpack has

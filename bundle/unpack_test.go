@@ -156,6 +156,37 @@ func TestUnpackNext(t *testing.T) {
 	}
 }
 
+// What is damaged does not become current again, whatever is damaged of it.
+func TestRollbackDamaged(t *testing.T) {
+	s, _ := packTest(t, captured(t), t.TempDir())
+	next := captured(t)
+	next.Modules[1] = testModule(t, t.TempDir(), "example.com/tool", "v1.0.0")
+	s2, _ := packTest(t, next, t.TempDir())
+	for name, want := range map[string]error{
+		"go/go.env": ErrMismatch, "mod/cache/download/example.com/!upper/sub/@v/v1.2.0.zip": ErrMismatch,
+		"state.json": ErrIncomplete, "bundles/index.json": ErrMismatch,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			one := unpackTest(t, s, dir, false)
+			two := unpackTest(t, s2, dir, false)
+			damage := lostBit
+			if want == ErrIncomplete {
+				damage = os.Remove
+			}
+			if err := damage(filepath.Join(dir, "generations", one.Generation, name)); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := Rollback(t.Context(), dir); !errors.Is(err, want) {
+				t.Errorf("Rollback = %s, %v, want %v", got, err, want)
+			}
+			if to, _ := os.Readlink(filepath.Join(dir, "current")); filepath.Base(to) != two.Generation {
+				t.Errorf("current is %s, want %s", to, two.Generation)
+			}
+		})
+	}
+}
+
 // The same bundle again is no new generation, so that Rollback still leads to the one before.
 func TestUnpackAgain(t *testing.T) {
 	s, _ := packTest(t, captured(t), t.TempDir())

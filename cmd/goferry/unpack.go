@@ -22,8 +22,9 @@ func unpackCommand() *cli.Command {
 			"goferry unpack --rollback /opt/go-offline\n\n" +
 			"DIR/current/go is the toolchain and DIR/current/mod/cache/download the modules; with\n" +
 			"\". DIR/current/env\" the go command uses both and no network. Who signed is asked first, and every\n" +
-			"byte is verified before it is used. DIR/current is replaced at once or not at all; what it was before stays for --rollback,\n" +
-			"which goes back one step, and says which bundle is in use then. The way forward is to unpack again.\n\n" +
+			"byte is verified before it is used. DIR/current is replaced at once or not at all; what it was\n" +
+			"before stays for --rollback, which goes back one step if every file is still right there, and says\n" +
+			"which bundle is in use then. The way forward is to unpack again.\n\n" +
 			"Several bundles are merged, and refused if they contradict each other. DIR then has what was\n" +
 			"named, and with --add what it had before as well. A delta (see \"goferry help receipt\") goes where DIR\n" +
 			"has what it builds on.\n\n" +
@@ -153,7 +154,7 @@ func rollback(c *cli.Context) error {
 	}
 	trailOf(c.Context).wrote(args[0], "")
 	generation, err := bundle.Rollback(c.Context, args[0])
-	if errors.Is(err, bundle.ErrNoEarlier) {
+	if errors.Is(err, bundle.ErrNoEarlier) || errors.Is(err, bundle.ErrMismatch) || errors.Is(err, bundle.ErrIncomplete) {
 		return withHint(err, "\"goferry unpack REF %s\" makes what a bundle has the current one", args[0])
 	}
 	if err != nil {
