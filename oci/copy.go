@@ -35,8 +35,8 @@ type CopyOptions struct {
 // referrers API, the fallback tag or a layout's subjects tell, and cosign's .sig, .att and .sbom tags. Then it is
 // tagged dstTag; "" only lists it by its digest. It returns the descriptor of what was copied.
 //
-// Blobs go first, then documents in the order in which they name each other, each with what refers to it right behind
-// it: Harbor wants a child to be signed before it gets the index. The tag asked for comes last: at no moment does dst
+// Blobs go first, then documents in the order in which they name each other, each with its signatures right behind it:
+// Harbor wants a child to be signed before it gets the index. Attestations follow when all is signed. The tag asked for comes last: at no moment does dst
 // have a tag of something incomplete. A copy that ends early leaves blobs and signatures, which the next finds,
 // and the part that has come of a large one into a layout out of a registry, or into a registry, with which the next goes
 // on. An archive is begun anew: it is one stream, and what it is made of is mostly local.
@@ -129,9 +129,12 @@ func (c *copier) copyAll(ctx context.Context, blobs []Blob, g *Graph, root ocisp
 	if err := c.copyBlobs(ctx, blobs); err != nil {
 		return err
 	}
-	tags := map[digest.Digest][]string{}
-	for _, t := range g.Tags {
-		tags[t.Descriptor.Digest] = append(tags[t.Descriptor.Digest], t.Tag)
+	tags, later := map[digest.Digest][]string{}, g.Tags // a layout lists with each tag what refers to something by then
+	if _, ok := c.dst.(*repository); ok {
+		for _, t := range g.Tags {
+			tags[t.Descriptor.Digest] = append(tags[t.Descriptor.Digest], t.Tag)
+		}
+		later = nil
 	}
 	for i, n := range g.Documents {
 		last := i == len(g.Documents)-1 && n.Descriptor.Digest == root.Digest && len(tags[root.Digest]) == 0
@@ -145,6 +148,11 @@ func (c *copier) copyAll(ctx context.Context, blobs []Blob, g *Graph, root ocisp
 			if err := c.dst.Tag(ctx, n.Descriptor, tag); err != nil {
 				return err
 			}
+		}
+	}
+	for _, t := range later {
+		if err := c.dst.Tag(ctx, t.Descriptor, t.Tag); err != nil {
+			return err
 		}
 	}
 	return c.dst.Tag(ctx, root, cmp.Or(tag, string(root.Digest)))

@@ -106,13 +106,20 @@ func TestCopyEverywhere(t *testing.T) {
 	}
 }
 
-// TestCopyOrder holds that a registry gets what belongs to a child before the index that names the child, and the tag
-// that was asked for last.
+// TestCopyOrder holds that a registry gets the signature of a child before the index that names the child, attestations
+// after all signatures, and the tag that was asked for last.
 func TestCopyOrder(t *testing.T) {
 	dir, root := signedBundle(t)
 	src := mustOpen(t, dir)
 	defer src.Close()
 	children := manifestsOf(t, src, root)
+	config, subject := ocispec.DescriptorEmptyJSON, bare(children[0])
+	config.Data = nil
+	m := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: config, Layers: []ocispec.Descriptor{config}, Subject: &subject}
+	m.SchemaVersion = 2
+	m.Annotations = map[string]string{annotationPredicateType: predicateSignature}
+	signature := pushJSON(t, src, ocispec.MediaTypeImageManifest, m)
+	mustTag(t, src, signature, string(signature.Digest))
 	var mu sync.Mutex
 	var puts []string
 	ref, opts := startRegistry(t, true, func(next http.Handler) http.Handler {
@@ -131,7 +138,7 @@ func TestCopyOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		string(children[0].Digest), fallbackTag(children[0].Digest) + ".att", string(root.Digest), SignatureTag(root.Digest), "v1",
+		string(children[0].Digest), string(signature.Digest), string(root.Digest), SignatureTag(root.Digest), fallbackTag(children[0].Digest) + ".att", "v1",
 	}
 	var at []int
 	for _, name := range want {

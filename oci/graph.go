@@ -18,7 +18,7 @@ const (
 // which it can be pushed.
 type Graph struct {
 	Blobs     []ocispec.Descriptor // each once, with the annotations of who names it first
-	Documents []Node               // each behind what it names, and before what refers to it
+	Documents []Node               // each behind what it names, and before what refers to it; signatures before attestations
 	Tags      []Tagged             // cosign's
 
 	small map[digest.Digest]bool // blobs that are configs, or belong to what refers to something
@@ -70,7 +70,11 @@ func (w *walker) walk(ctx context.Context, root ocispec.Descriptor) error {
 	if !isManifest(root.MediaType) {
 		return malformed("%s is not a manifest but %q", root.Digest, root.MediaType)
 	}
-	return w.visit(ctx, root, 0, true)
+	if err := w.visit(ctx, root, 0, true); err != nil {
+		return err
+	}
+	w.signaturesFirst()
+	return nil
 }
 
 // see reports whether desc is new. One digest cannot have two sizes.
