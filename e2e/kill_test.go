@@ -16,7 +16,7 @@ import (
 // A killing is a command that is killed again and again, at random moments.
 type killing struct {
 	name string
-	args []string                      // DST is what it writes
+	args []string                      // DST is what it writes, or HOST a registry
 	make func(t *testing.T, at string) // what is at DST before; nil: nothing
 	same func(t *testing.T, at string) string
 }
@@ -33,6 +33,7 @@ func TestKill(t *testing.T) {
 		{name: "pack", args: []string{"pack", "-C", "testdata/hello", "--toolchain", "none", "-o", "oci:DST:v1"}},
 		{name: "copy to a layout", args: []string{"copy", f.ref, "oci:DST:v1"}},
 		{name: "copy to an archive", args: []string{"copy", f.ref, "oci-archive:DST:v1"}},
+		{name: "copy to a registry", args: []string{"copy", "--plain-http", f.ref, "HOST/app:v1"}},
 		{name: "copy from a registry", args: []string{"copy", "--plain-http", registry, "oci:DST:v1"}},
 		{name: "unpack", args: []string{"unpack", anybody, f.ref, "DST"}, same: unpackedFiles},
 		{name: "unpack again", args: []string{"unpack", anybody, f.ref, "DST"}, make: unpackOther(t), same: unpackedFiles},
@@ -70,9 +71,13 @@ func (k killing) once(t *testing.T, at string, after time.Duration) (files strin
 	if k.make != nil {
 		k.make(t, at)
 	}
+	host := ""
+	if strings.HasPrefix(k.args[len(k.args)-1], "HOST") {
+		host = startInProcess(t, security{}).host
+	}
 	var args []string
 	for _, arg := range k.args {
-		args = append(args, strings.Replace(arg, "DST", at, 1))
+		args = append(args, strings.NewReplacer("DST", at, "HOST", host).Replace(arg))
 	}
 	temp := tempDir(t)
 	c := command{env: []string{"TMPDIR=" + temp}}
@@ -85,6 +90,9 @@ func (k killing) once(t *testing.T, at string, after time.Duration) (files strin
 	start := time.Now()
 	c.must(t, binary, args...)
 	took = time.Since(start)
+	if host != "" {
+		goferry(t, "copy", "--plain-http", host+"/app:v1", "oci:"+at+":v1")
+	}
 	noLitter(t, at)
 	beside, err := os.ReadDir(filepath.Dir(at))
 	left, leftErr := os.ReadDir(temp)
