@@ -316,7 +316,7 @@ func (c *copier) copyBlob(ctx context.Context, b Blob) error {
 	}
 	defer rc.Close()
 	if err := c.dst.Push(ctx, b.Descriptor, newMeter(rc, c.opts.OnBytes)); err != nil {
-		return err
+		return &BlobError{b.Descriptor, err}
 	}
 	c.copied(b.Descriptor)
 	return nil

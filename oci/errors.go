@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
 
 	"github.com/goferry/goferry/oci/space"
@@ -40,6 +41,15 @@ var (
 	// ErrUsage is a malformed or incomplete reference.
 	ErrUsage = errors.New("malformed reference")
 )
+
+// A BlobError is what went wrong with one blob of a copy.
+type BlobError struct {
+	Blob ocispec.Descriptor // with the annotations of who names it
+	Err  error
+}
+
+func (e *BlobError) Error() string { return e.Err.Error() }
+func (e *BlobError) Unwrap() error { return e.Err }
 
 // marked is an error that also is a kind of error, without the kind's text in its own.
 type marked struct {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -39,6 +40,19 @@ func OpenVolumes(ctx context.Context, dirs ...string) (Store, error) {
 		return nil, mark(ErrNotFound, fmt.Errorf("there are no volumes"))
 	}
 	return s, ctx.Err()
+}
+
+// Mounted says which volumes of how many a store is made of. Of a store that is not of volumes it says none.
+func Mounted(s Store) (numbers []int, of int) {
+	v, ok := s.(*volumes)
+	if !ok {
+		return nil, 0
+	}
+	for _, m := range v.mounted {
+		numbers = append(numbers, m.number)
+	}
+	slices.Sort(numbers)
+	return slices.Compact(numbers), v.list.Volumes
 }
 
 func (s *volumes) mount(dir string) error {

@@ -78,7 +78,7 @@ func copyBundle(c *cli.Context) error {
 	desc, err := j.copyTrusted(c, believe, &count)
 	j.recordCopied(c.Context, desc.Digest, err)
 	if err != nil {
-		return j.explain(j.nameVolumes(j.nameMissing(err)))
+		return j.explain(j.nameVolumes(j.nameMissing(j.nameDamage(err))))
 	}
 	j.tellDelta(c, &count)
 	j.show.close()

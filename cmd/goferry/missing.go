@@ -25,6 +25,40 @@ func (j *job) nameMissing(err error) error {
 		deltaHint)
 }
 
+// nameDamage names the module whose blob is damaged at the job's first place.
+func (j *job) nameDamage(err error) error {
+	var damaged *oci.BlobError
+	if !errors.As(err, &damaged) || !errors.Is(err, oci.ErrDigest) {
+		return err
+	}
+	src := j.places[0].text
+	return withHint(fmt.Errorf("copy %s: %s: %w", src, itemName(damaged.Blob), err),
+		"\"goferry verify %s\" names all that is damaged, and \"goferry repair\" mends it", src)
+}
+
+// nameAbsent makes one error of all that is not on those volumes of a set that are there, and leaves what else is wrong.
+func (j *job) nameAbsent(r *bundle.Report, err error, here []int, volumes int) error {
+	names, others := incomplete(r)
+	if len(names) == 0 {
+		return err
+	}
+	err = fmt.Errorf("%w: %s is volume %s of %d; the rest is missing, %s: %s", bundle.ErrIncomplete, j.places[0].text, numbers(here), volumes,
+		count(len(names), "blob"), firstFew(names))
+	return withHint(errors.Join(append(others, err)...), "put all volumes into one directory and name that, or copy one after the other to one place and verify that")
+}
+
+// incomplete are the names of what is missing, and what else is wrong.
+func incomplete(r *bundle.Report) (names []string, others []error) {
+	for _, p := range r.Problems {
+		if errors.Is(p.Err, bundle.ErrIncomplete) {
+			names = append(names, p.Name)
+		} else {
+			others = append(others, fmt.Errorf("%s: %w", p.Name, p.Err))
+		}
+	}
+	return names, others
+}
+
 // blobNames says how many blobs there are, how large they are, and what the first few are.
 func blobNames(blobs []ocispec.Descriptor) string {
 	var names []string
@@ -46,15 +80,7 @@ func firstFew(names []string) string {
 
 // nameDelta makes one error of all that a delta lacks, and leaves what else is wrong with it.
 func (j *job) nameDelta(r *bundle.Report, err error) error {
-	var names []string
-	var others []error
-	for _, p := range r.Problems {
-		if errors.Is(p.Err, bundle.ErrIncomplete) {
-			names = append(names, p.Name)
-		} else {
-			others = append(others, fmt.Errorf("%s: %w", p.Name, p.Err))
-		}
-	}
+	names, others := incomplete(r)
 	if len(names) == 0 {
 		return err
 	}

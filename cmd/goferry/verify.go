@@ -74,10 +74,13 @@ func verify(c *cli.Context) error {
 		trailOf(c.Context).read(args[0], report.Digest)
 		err = errors.Join(err, printReport(c, report, err == nil))
 	}
+	here, volumes := oci.Mounted(store)
 	switch p := j.places[0]; {
 	case report == nil || len(report.Problems) == 0:
 	case report.Delta != nil:
 		err = j.nameDelta(report, err)
+	case len(here) < volumes:
+		err = j.nameAbsent(report, err, here, volumes)
 	case p.Transport == oci.TransportLayout:
 		err = withHint(err, "\"goferry repair --from REF oci:%s\" fetches just what is damaged, from wherever it is whole", p.Path)
 	}
