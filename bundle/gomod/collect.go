@@ -24,6 +24,9 @@ func (g *goCommand) collect(ctx context.Context, s *set, c *Captured) error {
 	if err := g.complete(ctx, sortedKeys(s.zips)); err != nil {
 		return err
 	}
+	if err := g.completeInfos(ctx, s); err != nil {
+		return err
+	}
 	for _, m := range sortedKeys(s.zips) {
 		mod, err := g.files(m, true, true)
 		if err != nil {
@@ -83,6 +86,32 @@ func (g *goCommand) complete(ctx context.Context, mods []module.Version) error {
 		_, failed, err := downloads(out, err)
 		if err == nil {
 			err = joinErrors(failed)
+		}
+		if err != nil {
+			return fmt.Errorf("capture: %w", err)
+		}
+	}
+	return nil
+}
+
+// completeInfos fetches the .info files of replacements that the go command has listed without them: where GONOPROXY is
+// set, it is content to know that they replace something.
+func (g *goCommand) completeInfos(ctx context.Context, s *set) error {
+	var lacking []string
+	for _, m := range sortedKeys(s.infos) {
+		name, err := g.cacheFile(m, ".info")
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(name); err != nil {
+			lacking = append(lacking, m.Path+"@"+m.Version)
+			delete(s.infos, m)
+		}
+	}
+	for batch := range slices.Chunk(lacking, 100) {
+		out, err := g.module(ctx, g.path("idle"), append([]string{"list", "-m", "-e", "-json"}, batch...)...)
+		if err == nil {
+			err = s.addList(g, out)
 		}
 		if err != nil {
 			return fmt.Errorf("capture: %w", err)

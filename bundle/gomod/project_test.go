@@ -39,6 +39,23 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+// What replaces a module of the graph alone is captured as anything else, whatever is private.
+func TestReplaceInGraph(t *testing.T) {
+	for _, gonoproxy := range []string{"", "corp.test"} {
+		b := newBench(t, app)
+		b.gonoproxy = gonoproxy
+		b.publish("example.com/old@v1.1.0", map[string]string{"go.mod": "module example.com/old\n", "old.go": "package old\n"})
+		b.write("project/go.mod", app["go.mod"]+"\nreplace example.com/old => example.com/old v1.1.0\n")
+		c := b.mustCapture(Options{Dirs: []string{b.dir("")}})
+		if names(c.GraphOnly) != "old@v1.1.0" || string(c.GraphOnly[0].Info) != `{"Version":"v1.1.0","Time":"2024-05-06T07:08:09Z"}` {
+			t.Errorf("GONOPROXY=%s: GraphOnly = %+v", gonoproxy, c.GraphOnly)
+		}
+		if len(b.warnings) > 0 {
+			t.Errorf("GONOPROXY=%s: warnings %q", gonoproxy, b.warnings)
+		}
+	}
+}
+
 func TestReplaceInWorkspace(t *testing.T) {
 	b := newBench(t, map[string]string{
 		"go.work":  "go 1.22\n\nuse ./x\n\nreplace example.com/c => ../elsewhere/c\n",
