@@ -197,6 +197,10 @@ func (p *packer) write(ctx context.Context) (Packed, error) {
 		}
 		return p.sumDBFiles(gctx)
 	})
+	g.Go(func() error {
+		p.record.Cgo = recordCgo(p.captured.Cgo())
+		return nil
+	})
 	if err := g.Wait(); err != nil {
 		return Packed{}, err
 	}

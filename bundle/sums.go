@@ -61,7 +61,7 @@ func (p *packer) begin() (err error) {
 	if p.db, err = p.openSumDB(); err != nil {
 		return fmt.Errorf("open the checksum database: %w", err)
 	}
-	p.record = &Record{Format: formatVersion, Scope: string(p.opts.Scope), GoVersion: p.captured.GoVersion, SumDB: recordSumDB(p.db, env.GOSUMDB), Cgo: recordCgo(p.captured.Cgo), own: p.opts.Annotations}
+	p.record = &Record{Format: formatVersion, Scope: string(p.opts.Scope), GoVersion: p.captured.GoVersion, SumDB: recordSumDB(p.db, env.GOSUMDB), own: p.opts.Annotations}
 	for _, project := range p.captured.Projects {
 		p.record.Projects = append(p.record.Projects, Project{
 			Path: project.Path, GoMod: string(project.GoMod), GoSum: string(project.GoSum),

@@ -47,30 +47,32 @@ func Capture(ctx context.Context, opts Options) (_ *Captured, err error) {
 	if err := g.layOut(ctx, opts, scratch); err != nil {
 		return nil, err
 	}
-	settled, err := g.ask(ctx, mains, spaces, c, opts)
+	s, err := g.ask(ctx, mains, spaces, c, opts)
 	g.keep()
 	if err != nil {
 		return nil, err
 	}
-	if g.leaveScratch(c) {
-		go c.remove() // while the caller is at work
-	}
-	if settled {
-		memory.remember(c, g.warned())
-	}
+	left := g.leaveScratch(c)
+	g.findCgo(ctx, s, c, opts.Platforms, func() {
+		if !s.unsettled {
+			memory.remember(c, g.warned())
+		}
+		if left {
+			c.remove()
+		}
+	})
 	return c, nil
 }
 
-// ask fills c with what the go command says. It is settled if the same files
-// will have the same answer later.
-func (g *goCommand) ask(ctx context.Context, mains []mainModule, spaces []workspace, c *Captured, opts Options) (settled bool, err error) {
+// ask fills c with what the go command says, all but what is built with a C compiler.
+func (g *goCommand) ask(ctx context.Context, mains []mainModule, spaces []workspace, c *Captured, opts Options) (*set, error) {
 	locals, err := g.placeLocals(opts.Locals)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	tools, err := g.findTools(ctx, mains, opts)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	asked := len(opts.Modules)
 	opts.Modules = append(slices.Clip(opts.Modules), locals...)
@@ -81,14 +83,14 @@ func (g *goCommand) ask(ctx context.Context, mains []mainModule, spaces []worksp
 	}
 	s, err := g.captureModules(ctx, mains, spaces, opts)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	c.Extra, c.Cgo = s.extra[:asked], s.cgoPackages()
+	c.Extra = s.extra[:asked]
 	if err := g.collect(ctx, s, c); err != nil {
-		return false, err
+		return nil, err
 	}
 	if err := g.captureToolchains(ctx, s, c, opts); err != nil {
-		return false, err
+		return nil, err
 	}
-	return !s.unsettled, g.buildTools(ctx, tools, c, opts)
+	return s, g.buildTools(ctx, tools, c, opts)
 }

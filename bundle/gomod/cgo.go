@@ -15,30 +15,56 @@ type CgoPackage struct {
 	Platforms []Platform // sorted
 }
 
+// Cgo returns what the projects and the extra modules are built with a C compiler of, sorted by path. It may have to
+// wait for that.
+func (c *Captured) Cgo() []CgoPackage {
+	if c.found != nil {
+		<-c.found
+	}
+	return c.cgo
+}
+
+// findCgo begins to find what Cgo returns, while the caller is at work, and then calls then, unless c is closed before.
+func (g *goCommand) findCgo(ctx context.Context, s *set, c *Captured, platforms []Platform, then func()) {
+	ctx, c.stop = context.WithCancel(ctx)
+	found := make(chan struct{})
+	c.found = found
+	go func() {
+		defer close(found)
+		for i, m := range s.mains {
+			r := round{g: g, main: m, modfile: g.path(fmt.Sprintf("main%d", i), "cgo", "go.mod"), set: s}
+			r.cgo(ctx, sortedPlatforms(platforms))
+		}
+		c.cgo = s.cgoPackages()
+		if ctx.Err() == nil {
+			then()
+		}
+	}()
+}
+
 // cgo finds the packages that the main module's build and tests take a C compiler for, on each platform. What others
 // do without is not known: the go command leaves cgo out where it finds no compiler, and a package then does less, or
 // nothing. Of the standard library that is so for "plugin" alone.
 //
-// It comes after download, and looks for nothing that this has not found.
-func (r round) cgo(ctx context.Context, platforms []Platform) error {
+// It looks for nothing that download has not found.
+func (r round) cgo(ctx context.Context, platforms []Platform) {
 	for _, p := range platforms {
 		h := *r.g
 		h.env = append(slices.Clip(r.g.env), "GOOS="+p.OS, "GOARCH="+p.Arch, "CGO_ENABLED=1", "GOPROXY=off", "GONOPROXY=none")
 		on := r
 		on.g = &h
 		out, err := on.run(ctx, []string{"list"}, "-deps", "-test", "-e", "-json=ImportPath,CgoFiles,SwigFiles,SwigCXXFiles,Standard", "./...")
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
 		if err == nil {
 			err = r.set.addCgo(out, p)
+		}
+		if ctx.Err() != nil {
+			return
 		}
 		if err != nil {
 			r.g.warn(fmt.Sprintf("%s: it is not known which packages need a C compiler for %s: %v", r.main.name, p, err))
 			r.set.unsettle()
 		}
 	}
-	return nil
 }
 
 // addCgo takes from what "go list -json" printed those packages that have C in them.

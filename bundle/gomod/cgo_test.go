@@ -31,7 +31,7 @@ func TestCgo(t *testing.T) {
 	opts := Options{Dirs: []string{b.dir("")}, Platforms: []Platform{{"linux", "amd64"}, {"darwin", "arm64"}}, CacheDir: b.root + "/kept"}
 	for _, when := range []string{"first", "again"} {
 		c := b.mustCapture(opts)
-		if got := fmt.Sprint(c.Cgo); got != want {
+		if got := fmt.Sprint(c.Cgo()); got != want {
 			t.Errorf("%s: Cgo = %s, want %s", when, got, want)
 		}
 		if len(b.warnings) > 0 {
@@ -39,7 +39,7 @@ func TestCgo(t *testing.T) {
 		}
 	}
 	c := b.mustCapture(Options{Modules: []module.Version{{Path: "example.com/c1", Version: "v1.0.0"}}, Platforms: []Platform{{"linux", "amd64"}}})
-	if len(c.Cgo) != 3 {
-		t.Errorf("Cgo of an extra module = %v", c.Cgo)
+	if len(c.Cgo()) != 3 {
+		t.Errorf("Cgo of an extra module = %v", c.Cgo())
 	}
 }

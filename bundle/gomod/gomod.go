@@ -31,7 +31,7 @@
 // but one that was fetched before has to be the same. Of a git repository only what git tracks counts.
 //
 // Beside that "go list -deps -test" tells, for each platform, which packages of the main modules' builds and tests are
-// built with a C compiler. That is for people; nothing else depends on it.
+// built with a C compiler. That is for people, and nothing else depends on it; so it is found while the caller is at work.
 //
 // # Tools
 //
@@ -100,6 +100,7 @@
 package gomod
 
 import (
+	"context"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -166,13 +167,15 @@ type Captured struct {
 	Extra      []module.Version // what Options.Modules came to, in that order
 	Toolchains []Toolchain      // each Go version for each platform: GoVersion first, then as asked for; sorted by platform
 	Tools      []Tool           // sorted by package and platform
-	Cgo        []CgoPackage     // what is built with a C compiler, sorted by path
 	Projects   []Project        // the main modules, sorted by path
 	GoVersion  string           // what the first toolchain asked for came to, as "go1.26.8"; "" for none
 	Env        GoEnv
 
 	sums   map[module.Version]string
-	remove func() error // removes the scratch directory, once; nil if there is none
+	cgo    []CgoPackage       // once found is closed
+	found  <-chan struct{}    // nil: cgo is there
+	stop   context.CancelFunc // ends the search for cgo; nil: there is none
+	remove func() error       // removes the scratch directory, once; nil if there is none
 }
 
 // A Module is one module version and its files. A replaced module does not
@@ -214,10 +217,14 @@ type GoEnv struct {
 	GOOS, GOARCH                                      string
 }
 
-// Close removes the scratch directory.
+// Close removes the scratch directory. A capture is remembered only if Cgo has returned before.
 func (c *Captured) Close() error {
 	if c == nil || c.remove == nil {
 		return nil
+	}
+	if c.stop != nil {
+		c.stop()
+		<-c.found
 	}
 	return c.remove()
 }

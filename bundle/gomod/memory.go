@@ -113,7 +113,7 @@ func (m *memory) recall(c *Captured) bool {
 	}
 	now := time.Now()
 	os.Chtimes(name, now, now) // the oldest go first
-	c.Modules, c.GraphOnly, c.Toolchains, c.Cgo, c.GoVersion = r.Modules, r.GraphOnly, r.Toolchains, r.Cgo, r.GoVersion
+	c.Modules, c.GraphOnly, c.Toolchains, c.cgo, c.GoVersion = r.Modules, r.GraphOnly, r.Toolchains, r.Cgo, r.GoVersion
 	for _, w := range r.Warnings {
 		m.g.warn(w)
 	}
@@ -165,7 +165,7 @@ func (m *memory) remember(c *Captured, warnings []string) {
 
 // forgetPlaces returns what is remembered of c: where the zips were is not.
 func forgetPlaces(c *Captured, warnings []string) remembered {
-	r := remembered{slices.Clone(c.Modules), c.GraphOnly, slices.Clone(c.Toolchains), c.Cgo, c.GoVersion, warnings}
+	r := remembered{slices.Clone(c.Modules), c.GraphOnly, slices.Clone(c.Toolchains), c.cgo, c.GoVersion, warnings}
 	for i := range r.Modules {
 		r.Modules[i].Zip = ""
 	}

@@ -234,6 +234,7 @@ func TestMemoryAtOnce(t *testing.T) {
 			if err != nil || names(c.Modules) != "a@v1.0.0 b@v1.0.0 c@v1.0.0" {
 				t.Errorf("Capture: %v", err)
 			}
+			c.Cgo()
 			c.Close()
 		})
 	}

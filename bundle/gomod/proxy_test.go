@@ -195,6 +195,7 @@ func (b *bench) capture(opts Options) (*Captured, error) {
 		}
 		return nil, err
 	}
+	c.Cgo() // with which the capture ends, and is remembered
 	b.t.Cleanup(func() {
 		if err := c.Close(); err != nil {
 			b.t.Errorf("Close: %v", err)

@@ -25,7 +25,8 @@ type set struct {
 
 	extra []module.Version // what the extra modules came to
 
-	cgo map[string][]Platform // packages that are built with a C compiler
+	mains []mainModule          // that were captured, the extra modules included
+	cgo   map[string][]Platform // packages that are built with a C compiler
 
 	goVersion string // highest that a main module asks for, as "go1.26"
 
@@ -53,9 +54,10 @@ func (g *goCommand) captureModules(ctx context.Context, mains []mainModule, spac
 			mains = append(mains, main)
 		}
 	}
+	s.mains = mains
 	for i, m := range mains {
 		g.progress(Event{Phase: "resolve", Module: m.name})
-		if err := g.captureMain(ctx, m, fmt.Sprintf("main%d", i), opts, s); err != nil {
+		if err := g.captureMain(ctx, m, fmt.Sprintf("main%d", i), opts.Scope, s); err != nil {
 			return nil, err
 		}
 	}
@@ -70,7 +72,7 @@ func (g *goCommand) captureModules(ctx context.Context, mains []mainModule, spac
 
 // captureMain adds to s what one main module needs. The go commands run side
 // by side, each with a go.mod of its own; list waits for the sums of the others.
-func (g *goCommand) captureMain(ctx context.Context, m mainModule, name string, opts Options, s *set) error {
+func (g *goCommand) captureMain(ctx context.Context, m mainModule, name string, scope Scope, s *set) error {
 	f, err := modfile.Parse(m.name+"/go.mod", m.file, nil)
 	if err != nil {
 		return fmt.Errorf("capture: %w", err)
@@ -82,20 +84,15 @@ func (g *goCommand) captureMain(ctx context.Context, m mainModule, name string, 
 	}
 	download, tidy := start("download"), start("tidy")
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		if err := download.download(groupCtx); err != nil {
-			return err
-		}
-		return start("cgo").cgo(groupCtx, sortedPlatforms(opts.Platforms))
-	})
-	if opts.Scope != Build {
+	group.Go(func() error { return download.download(groupCtx) })
+	if scope != Build {
 		group.Go(func() error { return tidy.tidy(groupCtx) })
 	}
-	if opts.Scope == All {
+	if scope == All {
 		group.Go(func() error { return start("all").downloadAll(groupCtx) })
 	}
 	err = group.Wait()
-	if err == nil && opts.Scope != Build {
+	if err == nil && scope != Build {
 		err = start("list").list(ctx, download, tidy)
 	}
 	if err != nil {
