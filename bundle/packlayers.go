@@ -23,32 +23,9 @@ import (
 // capture, which is that of the record.
 func (p *packer) layers(ctx context.Context) (map[gomod.Platform][]layer, []layer, error) {
 	goroots, further := p.toolchains()
-	var sources []source
-	var modules []gomod.Module
-	for _, t := range p.captured.Tools {
-		s, err := toolSource(t)
-		if err != nil {
-			return nil, nil, fmt.Errorf("pack tool %s@%s: %w", t.Package, t.Version, err)
-		}
-		sources = append(sources, s)
-	}
-	for _, t := range goroots {
-		sources = append(sources, toolchainSource(t))
-	}
-	for _, t := range further {
-		modules = append(modules, t.Module)
-	}
-	zips, err := moduleSources(append(modules, p.captured.Modules...))
+	sources, err := p.sources(goroots, further)
 	if err != nil {
 		return nil, nil, err
-	}
-	sources = append(sources, zips[:len(further)]...)
-	for _, group := range p.groups(p.captured.Modules) {
-		var together []source
-		for _, i := range group {
-			together = append(together, zips[len(further)+i])
-		}
-		sources = append(sources, groupSource(together))
 	}
 	out, err := p.writeLayers(ctx, sources)
 	if err != nil {
@@ -64,6 +41,37 @@ func (p *packer) layers(ctx context.Context) (map[gomod.Platform][]layer, []laye
 		byPlatform[t.Platform] = append(byPlatform[t.Platform], tools[i])
 	}
 	return byPlatform, out[len(toolchains):], nil
+}
+
+// sources returns what the layers are made of: tools, toolchains, and modules, in groups where there is a layer budget.
+func (p *packer) sources(goroots, further []gomod.Toolchain) (sources []source, err error) {
+	for _, t := range p.captured.Tools {
+		s, err := toolSource(t)
+		if err != nil {
+			return nil, fmt.Errorf("pack tool %s@%s: %w", t.Package, t.Version, err)
+		}
+		sources = append(sources, s)
+	}
+	for _, t := range goroots {
+		sources = append(sources, toolchainSource(t))
+	}
+	var modules []gomod.Module
+	for _, t := range further {
+		modules = append(modules, t.Module)
+	}
+	zips, err := moduleSources(append(modules, p.captured.Modules...))
+	if err != nil {
+		return nil, err
+	}
+	sources, zips = append(sources, zips[:len(further)]...), zips[len(further):]
+	for _, group := range p.groups(p.captured.Modules) {
+		var together []source
+		for _, i := range group {
+			together = append(together, zips[i])
+		}
+		sources = append(sources, groupSource(together))
+	}
+	return sources, nil
 }
 
 // toolchains returns those that become GOROOT, one a platform, and the further ones in the order of
