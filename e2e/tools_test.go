@@ -68,7 +68,7 @@ func TestEditorTools(t *testing.T) {
 		{"gopls definition main.go:27:21", "toml@v1.6.0"},
 		{"staticcheck ./...", ""},
 		{"dlv version", "Delve Debugger"},
-		{"golangci-lint run ./...", "0 issues"},
+		{"golangci-lint run --default none --enable govet ./...", "0 issues"},
 		{"protoc-gen-go --version", "protoc-gen-go v1.36.12"},
 	} {
 		if got := s.must(t, project, test.line); !strings.Contains(got, test.want) {
