@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
 )
 
 // A mainModule is what one round of go commands looks at.
@@ -26,6 +27,7 @@ type workspace struct {
 	file    string
 	work    *modfile.WorkFile
 	members []string
+	absent  map[module.Version]string // what members require of each other and nobody has, and the directory that it is in
 }
 
 // findProjects finds the main modules and the workspaces of dirs, each once,

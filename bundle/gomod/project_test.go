@@ -229,3 +229,33 @@ func TestCancel(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+// Members of a workspace find each other where they are, whether they require each other or not.
+func TestMembersImportEachOther(t *testing.T) {
+	for name, test := range map[string]struct {
+		require string
+		warned  bool
+	}{
+		"not required":          {"", false},
+		"in no version":         {"require example.com/unpublished v0.0.0\n", false},
+		"in one nobody has":     {"require example.com/unpublished v1.9.0\n", true},
+		"replaced by a version": {"require example.com/unpublished v1.9.0\n\nreplace example.com/unpublished => example.com/b v1.0.0\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, map[string]string{
+				"go.work":  "go 1.22\n\nuse ./x\n\nuse ./y\n",
+				"x/go.mod": "module example.com/x\n\ngo 1.22\n\n" + test.require,
+				"x/x.go":   "package x\n\nimport _ \"example.com/unpublished\"\n",
+				"y/go.mod": "module example.com/unpublished\n\ngo 1.22\n\nrequire example.com/b v1.0.0\n",
+				"y/y.go":   "package unpublished\n\nimport _ \"example.com/b\"\n",
+			})
+			c := b.mustCapture(Options{Dirs: []string{b.dir("")}})
+			if got := names(c.Modules); got != "b@v1.0.0 old@v1.0.0" {
+				t.Errorf("Modules = %s", got)
+			}
+			if got := b.warned("example.com/x", "in its workspace alone", "unpublished@v1.9.0"); got != test.warned || !got && len(b.warnings) > 0 {
+				t.Errorf("warnings %q", b.warnings)
+			}
+		})
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"go/version"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -45,6 +46,12 @@ func newSet() *set {
 // captureModules goes through the projects and the extra modules of opts.
 func (g *goCommand) captureModules(ctx context.Context, mains []mainModule, spaces []workspace, opts Options) (*set, error) {
 	s := newSet()
+	mains = slices.Clone(mains) // of which the user's own text is remembered
+	for i := range spaces {
+		if err := g.meetMembers(ctx, &spaces[i], mains, s); err != nil {
+			return nil, err
+		}
+	}
 	for _, m := range opts.Modules {
 		main, err := g.extraModule(ctx, m, s)
 		if err != nil {

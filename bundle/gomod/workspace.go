@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"golang.org/x/mod/modfile"
@@ -36,6 +37,73 @@ func (g *goCommand) captureWorkspace(ctx context.Context, w workspace, name stri
 	}
 	return s.addWritten(work + ".sum")
 }
+
+// meetMembers lets the go commands that look at one member alone find the others where they are, as the workspace does.
+// Nobody is asked for a member that another imports without a requirement, or requires in a version that nobody has;
+// one in a version that can be had is what is built without the workspace, and stays.
+func (g *goCommand) meetMembers(ctx context.Context, w *workspace, mains []mainModule, s *set) error {
+	w.absent = map[module.Version]string{}
+	for i, m := range mains {
+		if !slices.Contains(w.members, m.dir) {
+			continue
+		}
+		f, err := modfile.Parse(filepath.Join(m.dir, "go.mod"), m.file, nil)
+		if err != nil {
+			return fmt.Errorf("capture: %w", err)
+		}
+		for _, other := range mains {
+			if other.dir == m.dir || !slices.Contains(w.members, other.dir) || replaces(f, other.name) {
+				continue
+			}
+			if required, ok := requires(f, other.name); ok {
+				if g.canBeHad(ctx, m, required, s) {
+					continue
+				}
+				w.absent[required] = other.dir
+			}
+			if err := f.AddReplace(other.name, "", filepath.ToSlash(other.dir), ""); err != nil {
+				return fmt.Errorf("capture %s: %w", m.name, err)
+			}
+		}
+		if mains[i].file, err = f.Format(); err != nil {
+			return fmt.Errorf("capture %s: %w", m.name, err)
+		}
+	}
+	return nil
+}
+
+func replaces(f *modfile.File, path string) bool {
+	return slices.ContainsFunc(f.Replace, func(r *modfile.Replace) bool { return r.Old.Path == path })
+}
+
+func requires(f *modfile.File, path string) (module.Version, bool) {
+	for _, r := range f.Require {
+		if r.Mod.Path == path {
+			return r.Mod, true
+		}
+	}
+	return module.Version{}, false
+}
+
+// canBeHad reports whether the version of another member that m requires is published, and tells if it is not.
+func (g *goCommand) canBeHad(ctx context.Context, m mainModule, required module.Version, s *set) bool {
+	if slices.Contains(placeholders, required.Version) {
+		return false
+	}
+	out, err := g.module(ctx, g.path("idle"), "mod", "download", "-json", required.String())
+	_, failed, err := downloads(out, err)
+	if err == nil {
+		err = joinErrors(failed)
+	}
+	if err != nil {
+		s.unsettle()
+		g.warn(fmt.Sprintf("%s can be built in its workspace alone: not captured: %v", m.name, err))
+	}
+	return err == nil
+}
+
+// placeholders are the versions that stand in go.mod for what the go command is to find in a directory.
+var placeholders = []string{"v0.0.0", "v0.0.0-00010101000000-000000000000"}
 
 // downloadWorkspace runs "go mod download", which in a workspace means all. A
 // module that no member requires cannot be needed to build, so the capture
@@ -69,12 +137,19 @@ func (g *goCommand) copyWorkspace(w workspace, name string) (work string, requir
 		}
 	}
 	required = map[string]bool{}
+	copies := map[string]string{} // of members
 	for i, dir := range w.members {
 		member := g.path(name, strconv.Itoa(i))
+		copies[dir] = member
 		if err := copyMember(dir, member, required); err != nil {
 			return "", nil, err
 		}
 		if err := fresh.AddUse(filepath.ToSlash(member), ""); err != nil {
+			return "", nil, fmt.Errorf("capture %s: %w", w.file, err)
+		}
+	}
+	for m, dir := range w.absent { // go build asks nobody for these, and go mod download does
+		if err := fresh.AddReplace(m.Path, m.Version, filepath.ToSlash(copies[dir]), ""); err != nil {
 			return "", nil, fmt.Errorf("capture %s: %w", w.file, err)
 		}
 	}
