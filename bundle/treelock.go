@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -22,6 +23,9 @@ func (t *tree) make() error {
 	_, err := os.Lstat(generations)
 	fresh := errors.Is(err, fs.ErrNotExist)
 	if fresh {
+		if err := t.checkEmpty(); err != nil {
+			return err
+		}
 		if err := t.tryLinks(); err != nil {
 			return err
 		}
@@ -36,6 +40,21 @@ func (t *tree) make() error {
 	}
 	if t.made {
 		return os.Chmod(t.dir, 0o755)
+	}
+	return nil
+}
+
+// checkEmpty refuses a directory that somebody uses for something else. What begins with a dot does not count, nor
+// what a file system puts where it is mounted, nor what has the names that another process gives just now.
+func (t *tree) checkEmpty() error {
+	entries, err := os.ReadDir(t.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") && !slices.Contains([]string{"lost+found", dirGenerations, linkCurrent}, e.Name()) {
+			return fmt.Errorf("%w: %s has %q", ErrNotEmpty, t.dir, e.Name())
+		}
 	}
 	return nil
 }

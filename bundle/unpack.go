@@ -24,6 +24,9 @@ type UnpackOptions struct {
 	Warn     func(string)   // nil: not told; one line each
 }
 
+// ErrNotEmpty says that a directory has other things than what Unpack put there.
+var ErrNotEmpty = errors.New("used for something else")
+
 // Unpacked is what Unpack made.
 type Unpacked struct {
 	Digest     digest.Digest    `json:"digest"`  // of the first bundle's index

@@ -55,6 +55,7 @@ func exitCode(err error) int {
 		{gomod.ErrTool, exitUsage},
 		{gomod.ErrLocal, exitUsage},
 		{bundle.ErrLayerBudget, exitUsage},
+		{bundle.ErrNotEmpty, exitUsage},
 		{bundle.ErrMismatch, exitMismatch},
 		{bundle.ErrNotInSumDB, exitMismatch},
 		{gomod.ErrTaken, exitMismatch},

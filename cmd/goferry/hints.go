@@ -48,6 +48,8 @@ func hint(err error) string {
 		return "the password is what " + passwordVariable + " holds, else what is typed or comes on standard input"
 	case errors.Is(err, signing.ErrKey):
 		return keyHint
+	case errors.Is(err, bundle.ErrNotEmpty):
+		return "name a directory that is not there yet, or one that goferry has unpacked into before"
 	case errors.Is(err, bundle.ErrRollback):
 		return "if the older one is meant, add --allow-rollback"
 	case errors.Is(err, bundle.ErrHidden):
