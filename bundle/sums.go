@@ -152,7 +152,8 @@ func (p *packer) lookUpOne(ctx context.Context, e *expected) (err error) {
 	if e.inSumDB = p.db.Covers(e.module.Path); e.inSumDB {
 		e.zip.db, e.goMod.db, err = p.db.Lookup(ctx, e.module.Path, e.module.Version)
 		switch {
-		case e.module.Local && errors.Is(err, sumdb.ErrNotRecorded):
+		case e.module.Local && (errors.Is(err, sumdb.ErrNotRecorded) || errors.Is(err, sumdb.ErrNetwork)):
+			// Not all say 404 of what they do not have, and one that cannot be reached has no version to contradict.
 			e.inSumDB, e.unknown = false, true
 			if p.opts.RequireSumDB {
 				return fmt.Errorf("pack %s: %w (it is made of a directory)", e.entry, ErrNotInSumDB)

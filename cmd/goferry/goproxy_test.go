@@ -41,7 +41,7 @@ var sumdbKeys = sync.OnceValues(func() (signer, verifier string) {
 // serveModules serves the modules of testdata/mod and the script's .gomodproxy, with a
 // checksum database that knows all of them, and points the go command there. Of the modules
 // named in the script's file .forged the database has another sum; those in .later it records
-// when they are asked for.
+// when they are asked for; and about refused.test the proxy refuses to ask it.
 func serveModules(env *testscript.Env) error {
 	dir := filepath.Join(env.WorkDir, ".gomodproxy")
 	if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -114,6 +114,9 @@ func both(proxy string, db http.Handler) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/mod/", httputil.NewSingleHostReverseProxy(target))
 	mux.Handle("/mod/sumdb/"+sumdbName+"/", http.StripPrefix("/mod/sumdb/"+sumdbName, db))
+	mux.Handle("/mod/sumdb/"+sumdbName+"/lookup/refused.test/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "not permitted", http.StatusBadRequest)
+	}))
 	mux.HandleFunc("/mod/sumdb/"+sumdbName+"/supported", func(http.ResponseWriter, *http.Request) {})
 	return mux, nil
 }
