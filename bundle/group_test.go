@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/goferry/goferry/bundle/gomod"
@@ -332,5 +333,33 @@ func TestGroupReader(t *testing.T) {
 				t.Fatalf("ReadAt(%d bytes at %d) = %d, %v, want %d", size, start, n, err, len(want))
 			}
 		}
+	}
+}
+
+// A manifest can list tens of thousands of modules in one group, and who lists or misses them all is done at once.
+func TestGroupOfMany(t *testing.T) {
+	const n = 20_000
+	var modules []ocispec.Descriptor
+	for i := range n {
+		modules = append(modules, ocispec.Descriptor{
+			MediaType: mediaTypeTar, Size: tarEnd + tarBlock, Digest: digest.FromString(fmt.Sprint(i)),
+			Annotations: map[string]string{AnnotationModule: fmt.Sprintf("a.b/m%05d@v1.0.0", i), AnnotationSum: "h1:"},
+		})
+	}
+	group := ocispec.Descriptor{
+		MediaType: mediaTypeTar, Size: tarEnd + n*tarBlock, Digest: digest.FromString("group"),
+		Annotations: map[string]string{AnnotationGroup: groupAnnotation(modules)},
+	}
+	v := &Verified{Platforms: []Platform{{Platform: linux, Layers: []ocispec.Descriptor{group}}}, store: layout(t, t.TempDir())}
+	if info := v.Info(); len(info.Modules) != n || info.Modules[0].Group != n {
+		t.Errorf("%d modules, the first in a group of %d, want %d in one", len(info.Modules), info.Modules[0].Group, n)
+	}
+	b := SiteBundle{"bundle", v}
+	u := &unpacker{bundles: []SiteBundle{b}, tree: &tree{}, layers: make(map[string]siteLayer)}
+	for _, l := range b.siteLayers() {
+		u.layers[layerName(l.desc)] = l
+	}
+	if err := u.checkThere(); !errors.Is(err, ErrIncomplete) {
+		t.Errorf("checkThere() = %v, want %v", err, ErrIncomplete)
 	}
 }

@@ -83,10 +83,11 @@ func (v *Verified) Info() *Info {
 		for _, l := range p.Layers {
 			pi.add(l)
 			sizes[l.Digest] = l.Size
-			for _, m := range Members(l) {
+			members := Members(l)
+			for _, m := range members {
 				li := layers[m.Digest]
 				if li == nil {
-					li = layerInfo(m, l)
+					li = layerInfo(m, l, len(members))
 					layers[m.Digest] = li
 					order = append(order, li)
 				}
@@ -115,14 +116,14 @@ func (p *PlatformInfo) add(l ocispec.Descriptor) {
 	}
 }
 
-// layerInfo is what there is to say of m in the layer in, which may be the same.
-func layerInfo(m, in ocispec.Descriptor) *LayerInfo {
+// layerInfo is what there is to say of m in the layer in, which may be the same or have so many more.
+func layerInfo(m, in ocispec.Descriptor, members int) *LayerInfo {
 	li := &LayerInfo{
 		Module: m.Annotations[AnnotationModule], Tool: m.Annotations[AnnotationTool], Sum: m.Annotations[AnnotationSum],
 		MediaType: in.MediaType, Digest: in.Digest, Size: m.Size, NoSumDB: m.Annotations[AnnotationSumDB] != "", kind: layerKind(m),
 	}
 	if m.Digest != in.Digest {
-		li.Group = len(Members(in))
+		li.Group = members
 		li.Size -= tarEnd
 	}
 	return li

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/goferry/goferry/oci"
@@ -15,12 +16,17 @@ import (
 // named before anything is written.
 func (u *unpacker) checkThere() error {
 	var missing []string
+	var elsewhere map[digest.Digest][]siteLayer
 	for name, l := range u.layers {
 		if u.stays(l.v) || !l.v.lacks(l.blob()) {
 			continue
 		}
-		if other, ok := u.elsewhere(l); ok {
-			u.layers[name] = other
+		if elsewhere == nil {
+			elsewhere = u.byDigest()
+		}
+		same := elsewhere[l.desc.Digest]
+		if i := slices.IndexFunc(same, func(other siteLayer) bool { return !other.v.lacks(other.blob()) }); i >= 0 {
+			u.layers[name] = same[i]
 			continue
 		}
 		if u.links[name] == nil {
@@ -39,19 +45,18 @@ func (v *Verified) lacks(desc ocispec.Descriptor) bool {
 	return len(oci.Lacking(v.store, []ocispec.Descriptor{desc})) > 0
 }
 
-// elsewhere is the same layer in another of the bundles.
-func (u *unpacker) elsewhere(l siteLayer) (siteLayer, bool) {
+// byDigest returns the layers of all bundles but those that stay.
+func (u *unpacker) byDigest() map[digest.Digest][]siteLayer {
+	layers := make(map[digest.Digest][]siteLayer)
 	for _, b := range u.bundles {
 		if u.stays(b.Verified) {
 			continue
 		}
-		for _, other := range b.siteLayers() {
-			if other.desc.Digest == l.desc.Digest && !b.lacks(other.blob()) {
-				return other, true
-			}
+		for _, l := range b.siteLayers() {
+			layers[l.desc.Digest] = append(layers[l.desc.Digest], l)
 		}
 	}
-	return siteLayer{}, false
+	return layers
 }
 
 // withGraph is a bundle whose graph layer can be read: one that was left out of a delta is among what the current
