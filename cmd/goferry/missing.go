@@ -32,7 +32,10 @@ func (j *job) nameDamage(err error) error {
 		return err
 	}
 	src := j.places[0].text
-	return withHint(fmt.Errorf("copy %s: %s: %w", src, itemName(damaged.Blob), err),
+	if name := itemName(damaged.Blob); name != damaged.Blob.Digest.String() {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	return withHint(fmt.Errorf("copy %s: %w", src, err),
 		"\"goferry verify %s\" names all that is damaged, and \"goferry repair\" mends it", src)
 }
 
