@@ -49,6 +49,7 @@ type kinds struct {
 	many             string // the source of the project with many modules
 	platforms, tools []string
 	toolLines        []string // uses of the tools
+	older            string   // Go, beside goVersion
 	volume           string   // size
 }
 
@@ -58,6 +59,7 @@ func teamKinds(t *testing.T) kinds {
 		platforms: []string{"linux/amd64"},
 		tools:     []string{"google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12"},
 		toolLines: []string{"protoc-gen-go --version"},
+		older:     olderGo,
 		volume:    "100MB",
 	}
 	many := []string{"go build ./...", "go test ./...", "go mod tidy"}
@@ -67,7 +69,7 @@ func teamKinds(t *testing.T) kinds {
 		k.tools = append(k.tools, "golang.org/x/tools/gopls@v0.24.0", "github.com/go-delve/delve/cmd/dlv@v1.27.2",
 			"honnef.co/go/tools/cmd/staticcheck@v0.8.2", "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0")
 		k.toolLines = append(k.toolLines, "gopls version", "dlv version", "staticcheck ./lib", "golangci-lint version")
-		k.volume = "700MB"
+		k.older, k.volume = "go1.25.14", "700MB" // which there is for all three
 		many = []string{"go build ./cmd/...", "go test ./model/labels/... ./promql/parser/...", "go mod tidy"}
 	}
 	k.projects = []teamProject{
@@ -116,7 +118,7 @@ bundles:
   bumped:
     projects: [workspace, many, private, plugin]
     destinations: ["oci:bumped.dir"]
-`, goVersion, olderGo, strings.Join(k.platforms, ", "), strings.Join(k.tools, ", "), tm.registry)
+`, goVersion, k.older, strings.Join(k.platforms, ", "), strings.Join(k.tools, ", "), tm.registry)
 	if err := os.WriteFile(filepath.Join(tm.dir, "goferry.yaml"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
