@@ -44,7 +44,7 @@ func packCommand() *cli.Command {
 			&cli.IntFlag{Name: "layer-budget", Usage: "put modules together in a layer where there would be more than `N` layers, so that any bundle is an image", DefaultText: "a layer for each module"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `REF`: oci:DIR[:TAG], oci-archive:FILE[:TAG], HOST/REPO[:TAG]"},
 			&cli.StringFlag{Name: "tree-head", Usage: "pack with the checksum database's tree heads of the bundle `REF`, or in a file (default: those packed with here before)"},
-			&cli.StringSliceFlag{Name: "since", Usage: "let go commands go on that have used the bundle `REF`; may be repeated"},
+			&cli.StringSliceFlag{Name: "since", Usage: "let go commands go on that have used the bundle `REF`, or know the signed tree head in a file; may be repeated"},
 			&cli.BoolFlag{Name: "require-sumdb", Usage: "refuse what the checksum database does not cover"},
 			&cli.BoolFlag{Name: "rehearse", Usage: "tag the bundle only if the project builds with it and no network, as \"goferry rehearse\" says"},
 			&cli.BoolFlag{Name: "locked", Usage: "make the bundles that goferry.lock says, and no others"},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -15,9 +16,9 @@ import (
 const maxTreeHeads = 1 << 20
 
 // treeHeadRefs returns the bundles of which pack needs the tree heads: those of --since, and that
-// of --tree-head behind them, unless it is a file.
+// of --tree-head behind them, without those that are files.
 func treeHeadRefs(c *cli.Context) ([]string, error) {
-	refs := c.StringSlice("since")
+	refs := slices.DeleteFunc(slices.Clone(c.StringSlice("since")), isFile)
 	if head := c.String("tree-head"); head != "" && !isFile(head) {
 		if _, err := oci.ParseReference(head); err != nil {
 			return nil, usagef("--tree-head %q is neither a file nor a bundle", head)
@@ -35,12 +36,24 @@ func readTreeHeads(c *cli.Context, j *job) (heads, since [][]byte, err error) {
 			return nil, nil, err
 		}
 	}
+	refs := 0 // of --since
+	for _, name := range c.StringSlice("since") {
+		if !isFile(name) {
+			refs++
+			continue
+		}
+		of, err := treeHeadFile(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		since = append(since, of...)
+	}
 	for i, p := range j.places[:len(j.places)-1] {
 		of, err := j.treeHeads(c.Context, p)
 		if err != nil {
 			return nil, nil, err
 		}
-		if i < len(c.StringSlice("since")) {
+		if i < refs {
 			since = append(since, of...)
 		} else {
 			heads = of
