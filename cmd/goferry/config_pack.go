@@ -30,11 +30,11 @@ func followsConfig(c *cli.Context) bool {
 
 // packConfig packs the bundles of goferry.yaml that are named, or all, and copies each to where it goes.
 func packConfig(c *cli.Context) error {
-	if err := onlyBesideConfig(c); err != nil {
-		return err
-	}
 	cfg, err := findConfig(c.String("file"))
 	if err != nil {
+		return err
+	}
+	if err := onlyBesideConfig(c); err != nil {
 		return err
 	}
 	chosen, err := cfg.choose(c.Args().Slice())
@@ -71,11 +71,26 @@ func packConfig(c *cli.Context) error {
 func onlyBesideConfig(c *cli.Context) error {
 	for _, name := range c.LocalFlagNames() {
 		if c.IsSet(name) && !slices.Contains(besideConfig, name) {
-			return withHint(usagef("%s: %s says what %s is for", c.Command.Name, c.String("file"), dashed(name)),
-				"write it into the file, or give -o and pack without the file")
+			return withHint(usagef("%s: %s says what %s is for", c.Command.Name, c.String("file"), dashed(name)), "%s", besideHint(c, name))
 		}
 	}
 	return nil
+}
+
+// besideHint says what to do with a flag of the name, for which goferry.yaml has a word.
+func besideHint(c *cli.Context, name string) string {
+	output := name == "output" || name == "o"
+	switch {
+	case output && c.Bool("locked"):
+		return "what is locked goes where the file says: pack it without -o, and \"goferry copy\" it from there"
+	case output:
+		return "leave --file out to pack without the file, or write into it where the bundle goes"
+	case c.Bool("locked"):
+		return "write it into the file, and lock that with \"goferry lock\""
+	case c.IsSet("file"):
+		return "write it into the file, or give -o and pack without --file"
+	}
+	return "write it into the file, or give -o and pack without the file"
 }
 
 // packOne packs a bundle and returns what pack prints.
