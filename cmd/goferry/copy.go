@@ -125,10 +125,14 @@ func (j *job) copyTrusted(c *cli.Context, believe believer, count *copyCount) (o
 	return desc, err
 }
 
-// tellOtherTag warns where what is called name gets the default tag: its signature is not believed under that.
-func (j *job) tellOtherTag(c *cli.Context, name string) {
+// tellOtherTag warns where target, if it is there, is called name and gets the default tag: its signature is not believed
+// under that.
+func (j *job) tellOtherTag(c *cli.Context, src oci.Store, target, name string) {
 	dst := j.places[len(j.places)-1]
-	if dst.Tag == "" && name != defaultTag && name != "" && !strings.Contains(name, ":") && !c.Bool("quiet") {
+	if dst.Tag != "" || name == defaultTag || name == "" || strings.Contains(name, ":") || c.Bool("quiet") {
+		return
+	}
+	if _, err := src.Resolve(c.Context, target); err == nil {
 		tell(j.show, "warning", fmt.Sprintf("%s is copied as %q: a signature holds for the tag that was signed; to keep that, write %s:%s", name, defaultTag, dst.text, name))
 	}
 }
@@ -136,7 +140,7 @@ func (j *job) tellOtherTag(c *cli.Context, name string) {
 // copy copies target, which is called name, to the job's last place.
 func (j *job) copy(c *cli.Context, src oci.Store, target, name string, count *copyCount) (ocispec.Descriptor, error) {
 	j.announce(c.Context, src, target)
-	j.tellOtherTag(c, name)
+	j.tellOtherTag(c, src, target, name)
 	if c.IsSet("volume-size") {
 		return j.copyToVolumes(c, src, target, count.options(c.Int("jobs"), j.show))
 	}
