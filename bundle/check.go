@@ -40,7 +40,8 @@ type Problem struct {
 	Err    error         `json:"-"`
 	Error  string        `json:"error"`
 
-	Modules []string `json:"modules,omitempty"` // of a layer that has several, as it is not known which of them it is
+	Modules []string      `json:"modules,omitempty"` // of a layer that has several, as it is not known which of them it is
+	Files   []FileProblem `json:"files,omitempty"`   // of a directory that was unpacked into: all of them
 }
 
 // checker is one run of Check, or of Unpack, over the layers of a bundle.

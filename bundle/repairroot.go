@@ -82,11 +82,11 @@ func (r *rootRepair) prove(ctx context.Context, g *generation, u *unpacker) erro
 		if u.links[name] != nil {
 			continue
 		}
-		cause := errors.New("it was not unpacked")
-		if problems := u.damage[name]; problems != nil {
-			cause = problemsError(problems)
+		cause, files := errors.New("it was not unpacked"), u.damage[name]
+		if files != nil {
+			cause = problemsError(files)
 		}
-		p := Problem{Name: name, Digest: l.blob().Digest, Err: cause, Error: cause.Error()}
+		p := Problem{Name: name, Digest: l.blob().Digest, Err: cause, Error: cause.Error(), Files: files}
 		if _, err := l.v.store.(*keptStore).source(ctx, l.blob()); err != nil {
 			r.result.Lost = append(r.result.Lost, p)
 			lost = append(lost, fmt.Errorf("%s: %w: whole in no source; here: %v", p.Name, ErrIncomplete, errors.Join(cause, err)))
@@ -97,7 +97,7 @@ func (r *rootRepair) prove(ctx context.Context, g *generation, u *unpacker) erro
 	}
 	faults, err := u.faults(ctx, g, g.settingsDir())
 	for _, f := range faults {
-		r.result.Mended = append(r.result.Mended, Problem{Name: f.File, Err: errors.New(f.Error), Error: f.Error})
+		r.result.Mended = append(r.result.Mended, Problem{Name: f.File, Err: errors.New(f.Error), Error: f.Error, Files: []FileProblem{f}})
 	}
 	return errors.Join(append(lost, err)...)
 }

@@ -139,13 +139,11 @@ func printRepaired(c *cli.Context, what string, r *bundle.Repaired, whole bool) 
 	if c.String("format") == "json" {
 		return printJSON(c, r)
 	}
-	done := "mended"
+	words := repairedWords
 	if c.Bool("dry-run") {
-		done = "can be mended"
+		words = repairableWords
 	}
-	for _, m := range r.Mended {
-		fmt.Fprintf(c.App.Writer, "%s: %s: %s\n", done, printable(m.Name), printable(m.Error))
-	}
+	mended, removed := words.print(c.App.Writer, r.Mended)
 	if !whole {
 		return nil
 	}
@@ -153,8 +151,12 @@ func printRepaired(c *cli.Context, what string, r *bundle.Repaired, whole bool) 
 	if c.Bool("dry-run") && len(r.Mended) > 0 {
 		end = ", with the same command and no --dry-run"
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "%s: %s, %s: %d %s, %s%s\n",
-		what, count(r.Blobs, "blob"), size(r.Bytes), len(r.Mended), done, size(r.Fetched), end)
+	did := fmt.Sprintf("%d %s", mended, words.mended)
+	if removed > 0 {
+		did += fmt.Sprintf(", %d %s", removed, words.removed)
+	}
+	_, err := fmt.Fprintf(c.App.Writer, "%s: %s, %s: %s, %s%s\n",
+		what, count(r.Blobs, "blob"), size(r.Bytes), did, size(r.Fetched), end)
 	if err == nil && r.Left > 0 {
 		_, err = fmt.Fprintf(c.App.Writer, "%s are left out, as of a delta\n", count(r.Left, "blob"))
 	}
