@@ -62,7 +62,7 @@ func diff(c *cli.Context) error {
 		err = printDifference(c.App.Writer, d, graph)
 	}
 	if err == nil && c.Bool("exit-code") && !d.Same() {
-		err = fmt.Errorf("%s and %s differ", args[0], args[1])
+		err = &answerError{fmt.Errorf("%s and %s differ", args[0], args[1])}
 	}
 	return err
 }

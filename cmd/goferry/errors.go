@@ -86,7 +86,7 @@ func exitCode(err error) int {
 // report prints err and its hint, and returns the exit code.
 func report(w io.Writer, err error) int {
 	code := exitCode(err)
-	if code == exitDone {
+	if _, answered := err.(*answerError); answered || code == exitDone {
 		return code
 	}
 	for line := range strings.Lines(errorText(err)) {
@@ -166,6 +166,10 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(fo
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
+
+// An answerError is the answer to what a command was asked, which is told by the exit code as well: standard output has
+// said it, and report says nothing more.
+type answerError struct{ error }
 
 // A hintedError carries what to type next.
 type hintedError struct {

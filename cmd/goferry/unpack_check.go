@@ -11,7 +11,7 @@ import (
 	"github.com/goferry/goferry/oci"
 )
 
-// checkUnpack prints what unpack would change, and fails if that is anything.
+// checkUnpack prints what unpack would change, and exits with 1 if that is anything.
 func (j *job) checkUnpack(c *cli.Context, bundles []bundle.SiteBundle, dir string, opts bundle.UnpackOptions) error {
 	p, err := bundle.PlanUnpack(c.Context, bundles, dir, opts)
 	if err != nil {
@@ -24,7 +24,7 @@ func (j *job) checkUnpack(c *cli.Context, bundles []bundle.SiteBundle, dir strin
 		_, err = io.WriteString(c.App.Writer, planText(p))
 	}
 	if err == nil && p.Changed {
-		err = fmt.Errorf("%s would change", dir)
+		err = &answerError{fmt.Errorf("%s would change", dir)}
 	}
 	return err
 }
