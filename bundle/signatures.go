@@ -119,6 +119,38 @@ func (f *storedSignatures) readBundles(ctx context.Context, s oci.Store) error {
 	return nil
 }
 
+// unreadable says what is wrong with what may be signatures.
+func (f *storedSignatures) unreadable() (reasons []string) {
+	for _, err := range f.problems {
+		if !errors.Is(err, errNotSignature) {
+			reasons = append(reasons, err.Error())
+		}
+	}
+	return reasons
+}
+
+// besides is what else an error can say where no signature matched: what the signatures call keys that were not asked
+// for, which anybody may have written, and how many attestations there are.
+func (f *storedSignatures) besides(asked []TrustedKey) (text string) {
+	const most = 3
+	var keys []string
+	for _, st := range f.list {
+		key := st.Hint()
+		known := slices.Contains(keys, key) || slices.ContainsFunc(asked, func(k TrustedKey) bool { return k.ID() == key })
+		if key != "" && !known {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) > 0 {
+		slices.Sort(keys)
+		text = "; the key ID is said to be " + strings.Join(keys[:min(len(keys), most)], " or ")
+	}
+	if n := len(f.problems) - len(f.unreadable()); n > 0 {
+		text += fmt.Sprintf("; %s besides", plural(n, "attestation"))
+	}
+	return text
+}
+
 func (f *storedSignatures) readBundle(ctx context.Context, s oci.Store, b storedBundle) error {
 	data, err := f.fetch(ctx, s, b.blob)
 	if err != nil {

@@ -161,9 +161,7 @@ func (r *Rule) check(stored *storedSignatures, want digest.Digest, target string
 		good = append(good, sig)
 		keys[sig.KeyID] = sig.Key
 	}
-	for _, err := range stored.problems {
-		reasons = append(reasons, err.Error())
-	}
+	reasons = append(reasons, stored.unreadable()...)
 	switch enough := max(1, r.Threshold); {
 	case len(keys) >= enough:
 		return good, nil
@@ -171,7 +169,7 @@ func (r *Rule) check(stored *storedSignatures, want digest.Digest, target string
 		names := strings.Join(slices.Sorted(maps.Values(keys)), ", ")
 		return good, fmt.Errorf("%w: %s: signed by %d of at least %s (%s)%s", ErrUntrusted, want, len(keys), plural(enough, "key"), names, some(reasons))
 	case len(reasons) > 0:
-		return nil, fmt.Errorf("%w: %s: no matching signature (%d found%s)", ErrUntrusted, want, len(reasons), some(reasons))
+		return nil, fmt.Errorf("%w: %s: no matching signature (%d found%s%s)", ErrUntrusted, want, len(reasons), some(reasons), stored.besides(r.Keys))
 	}
 	return nil, fmt.Errorf("%w: %s: no signature", ErrUntrusted, want)
 }

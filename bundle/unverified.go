@@ -2,7 +2,6 @@ package bundle
 
 import (
 	"context"
-	"errors"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -60,11 +59,7 @@ func (f *storedSignatures) unverified(desc ocispec.Descriptor) *Unverified {
 		}
 		u.Signatures = append(u.Signatures, UnverifiedSignature{st.format, st.Hint(), said.Reference, said.Claims})
 	}
-	for _, err := range f.problems {
-		if !errors.Is(err, errNotSignature) {
-			u.Problems = append(u.Problems, err.Error())
-		}
-	}
+	u.Problems = append(u.Problems, f.unreadable()...)
 	for _, b := range smallestFirst(f.bundles) {
 		if !b.mayHave(signing.PredicateType) {
 			u.Attestations = append(u.Attestations, UnverifiedAttestation{b.predicateType, b.blob.Digest, b.blob.Size})
