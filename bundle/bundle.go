@@ -213,6 +213,9 @@ var ErrMismatch = errors.New("verification failed")
 // ErrIncomplete says that something a bundle names is not there.
 var ErrIncomplete = errors.New("bundle is incomplete")
 
+// ErrNotUnpacked says that nothing was unpacked into a directory.
+var ErrNotUnpacked = errors.New("not a directory that a bundle was unpacked into")
+
 // An Event tells how far a long operation has come. Events come from many goroutines, one
 // at a time.
 type Event struct {

@@ -32,7 +32,7 @@ func viewTree(_ context.Context, dir string) (*tree, error) {
 // blobs are in the sources. The caller closes it.
 func openRoot(ctx context.Context, t *tree, g *generation, from []oci.Store, report func(Event)) (*unpacker, error) {
 	if g.was == nil {
-		return nil, fmt.Errorf("%s is not a directory that a bundle was unpacked into", t.dir)
+		return nil, notUnpacked(t.dir, nil)
 	}
 	at := filepath.Join(t.dir, filepath.FromSlash(g.old))
 	kept, verified, err := openUnpacked(ctx, at)

@@ -35,11 +35,11 @@ type Status struct {
 func ReadStatus(ctx context.Context, dir string, check bool, progress func(Event)) (*Status, error) {
 	t, err := viewTree(ctx, dir)
 	if err != nil {
-		return nil, err
+		return nil, notUnpacked(dir, err)
 	}
 	defer t.close()
 	if t.target(linkCurrent) == "" {
-		return nil, fmt.Errorf("%s is not a directory that a bundle was unpacked into", dir)
+		return nil, notUnpacked(dir, nil)
 	}
 	for {
 		s, err := t.status(ctx, t.target(linkCurrent), check, reporter(progress))

@@ -224,7 +224,18 @@ func unpackedAt(dir string) (current string, err error) {
 		err = fmt.Errorf("%s is no file", genState)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s is not a directory that a bundle was unpacked into: %w", dir, err)
+		return "", notUnpacked(dir, err)
 	}
 	return current, nil
+}
+
+// notUnpacked is the error for a directory without a current generation, and why it cannot be read, if that is it.
+func notUnpacked(dir string, cause error) error {
+	switch _, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s is %w: it is not there", dir, ErrNotUnpacked)
+	case cause == nil, errors.Is(cause, fs.ErrNotExist):
+		return fmt.Errorf("%s is %w", dir, ErrNotUnpacked)
+	}
+	return fmt.Errorf("%s is %w: %w", dir, ErrNotUnpacked, cause)
 }

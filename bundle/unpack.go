@@ -137,13 +137,16 @@ func (u *unpacker) take(b SiteBundle) error {
 	return nil
 }
 
+// ErrNoPlatform says that a bundle is not for the platform that was asked for. It is [oci.ErrNotFound] as well.
+var ErrNoPlatform = fmt.Errorf("%w: the bundle has no platform", oci.ErrNotFound)
+
 func (v *Verified) platform(want gomod.Platform) (Platform, error) {
 	for _, p := range v.Platforms {
 		if p.Platform == want {
 			return p, nil
 		}
 	}
-	return Platform{}, fmt.Errorf("%w: the bundle has no platform %s, it has %s", oci.ErrNotFound, want, strings.Join(v.platforms(), ", "))
+	return Platform{}, fmt.Errorf("%w %s, it has %s", ErrNoPlatform, want, strings.Join(v.platforms(), ", "))
 }
 
 func (u *unpacker) run(ctx context.Context) error {

@@ -76,7 +76,11 @@ func parseReference(s string) (Reference, error) {
 	}
 	host, _, ok := strings.Cut(s, "/")
 	if !ok || !strings.ContainsAny(host, ".:") && host != "localhost" {
-		return Reference{}, fmt.Errorf("neither a host nor a path; write ./%s for a directory, docker://%s for a registry", s, s)
+		registry := "docker://" + s
+		if !ok {
+			registry = "HOST/" + s
+		}
+		return Reference{}, fmt.Errorf("neither a host nor a path; write ./%s for a directory, %s for a registry", s, registry)
 	}
 	return parseRegistry(s)
 }

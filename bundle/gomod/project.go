@@ -73,10 +73,12 @@ func (g *goCommand) locate(ctx context.Context, dir string) (mod, work string, e
 	if err != nil {
 		return "", "", fmt.Errorf("capture %s: %w", dir, err)
 	}
-	if info, err := os.Stat(abs); err != nil {
+	if info, err := os.Stat(abs); errors.Is(err, fs.ErrNotExist) {
+		return "", "", fmt.Errorf("capture %s: %w: it is not there", dir, ErrNoDir)
+	} else if err != nil {
 		return "", "", fmt.Errorf("capture: %w", err)
 	} else if !info.IsDir() {
-		return "", "", fmt.Errorf("capture %s: not a directory", dir)
+		return "", "", fmt.Errorf("capture %s: %w", dir, ErrNoDir)
 	}
 	out, err := g.run(ctx, abs, "env", "-json", "GOMOD", "GOWORK")
 	if err != nil {

@@ -29,10 +29,12 @@ func serverEnv(c *cli.Context, url string, shell bundle.Shell) (string, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	e, err := serve.FetchEnv(c.Context, client, url)
-	if errors.Is(err, oci.ErrUnauthorized) {
-		err = withHint(err, "the go command needs it as well: https://NAME:PASSWORD@HOST, or the machine in ~/.netrc")
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, oci.ErrUnauthorized):
+		return "", withHint(err, "the go command needs it as well: https://NAME:PASSWORD@HOST, or the machine in ~/.netrc")
+	case err != nil && !errors.Is(err, oci.ErrNetwork):
+		return "", withHint(err, "give the URL that \"goferry serve\" has printed, or the directory of \"goferry unpack\"")
+	case err != nil:
 		return "", err
 	}
 	return bundle.ProxyEnv(strings.TrimSuffix(url, "/"), e.SumDB, e.NoSumDB, shell)

@@ -34,7 +34,7 @@ func hint(err error) string {
 		return fmt.Sprintf("if %s is a part of the registry, add --allow-host %[1]s", host.Host)
 	case errors.As(err, &apart):
 		return fmt.Sprintf("pack the newer one again, with \"goferry pack --since %s\" and the flags it was packed with", apart.Older)
-	case errors.Is(err, gomod.ErrNoProject):
+	case errors.Is(err, gomod.ErrNoProject), errors.Is(err, gomod.ErrNoDir):
 		return "name the project with \"goferry pack -C DIR\", or modules without one with \"--module PATH@VERSION\""
 	case errors.Is(err, gomod.ErrTaken):
 		return "give the directory a version of its own, as in \"--local DIR@v1.4.1\""
@@ -52,6 +52,10 @@ func hint(err error) string {
 		return "name a directory that is not there yet, or one that goferry has unpacked into before"
 	case errors.Is(err, bundle.ErrRollback):
 		return "if the older one is meant, add --allow-rollback"
+	case errors.Is(err, bundle.ErrNotUnpacked):
+		return "\"goferry unpack REF DIR\" makes one; what is in a bundle is listed with \"goferry inspect REF\""
+	case errors.Is(err, bundle.ErrNoPlatform):
+		return "name one that it has with --platform, or pack it again for that one, too: \"goferry pack --platform OS/ARCH\""
 	case errors.Is(err, bundle.ErrHidden):
 		return "leave --signature-format out: goferry takes the form that hides nothing"
 	case space.TooLarge(err):
@@ -64,6 +68,8 @@ func hint(err error) string {
 		return "\"goferry verify\" names all that is missing or damaged, and \"goferry repair --from REF\" fetches just that"
 	case errors.Is(err, gomod.ErrAuth):
 		return "the go command found no access: see GOAUTH, GOPRIVATE and ~/.netrc in \"go help goauth\""
+	case strings.Contains(err.Error(), "build cache is required"):
+		return "the go command needs a place for its caches: set HOME, or GOCACHE and GOPATH"
 	case errors.As(err, &noModule), errors.Is(err, gomod.ErrNetwork), strings.Contains(err.Error(), "404 Not Found"):
 		return "modules come through the go command's own settings: see \"go env GOPROXY GOPRIVATE GONOPROXY\""
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/goferry/goferry/bundle"
 	"github.com/goferry/goferry/oci"
 )
 
@@ -26,26 +27,51 @@ func parsePlaces(args ...string) ([]place, error) {
 	for _, arg := range args {
 		ref, err := oci.ParseReference(arg)
 		if err != nil {
-			if h := meantPath(arg); h != "" {
-				return nil, withHint(err, "%s", h)
-			}
-			return nil, withHint(err, "a bundle is oci:DIR[:TAG], oci-archive:FILE[:TAG] or HOST/REPO[:TAG][@DIGEST]")
+			return nil, withHint(err, "%s", cmp.Or(meantScheme(arg), meantPath(arg), "a bundle is oci:DIR[:TAG], oci-archive:FILE[:TAG] or HOST/REPO[:TAG][@DIGEST]"))
 		}
 		places = append(places, place{ref, arg})
 	}
 	return places, nil
 }
 
-// meantPath returns a hint for a directory or file that was written as if it were a registry.
+// meantScheme returns a hint for a URL.
+func meantScheme(arg string) string {
+	scheme, rest, _ := strings.Cut(arg, "://")
+	switch scheme {
+	case "https":
+		return "leave the scheme out: " + rest
+	case "http":
+		return "leave the scheme out, and add --plain-http: " + rest
+	case "file":
+		return cmp.Or(meantPath(rest), "a directory is oci:DIR[:TAG], a file oci-archive:FILE[:TAG]")
+	}
+	return ""
+}
+
+// meantPath returns a hint for a directory or file, with a tag or without, that was written as if it were a registry.
 func meantPath(arg string) string {
-	info, err := os.Stat(arg)
-	switch {
+	name := arg
+	if i := strings.LastIndexByte(arg, ':'); i > 0 && !exists(arg) {
+		name = arg[:i]
+	}
+	switch info, err := os.Stat(name); {
 	case err != nil:
 		return ""
+	case bundle.IsUnpacked(name):
+		return unpackedHint(name)
 	case info.IsDir():
 		return "for the directory write oci:" + arg
 	}
 	return "for the file write oci-archive:" + arg
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+func unpackedHint(dir string) string {
+	return fmt.Sprintf("that is where bundles were unpacked into: \"goferry status %s\" says which", dir)
 }
 
 // explain adds to an error of a store what to type next, where that depends on what the user
@@ -88,6 +114,8 @@ func explainPlace(err error, places []place) error {
 			return withHint(err, "no digest tells what index.json has to be: write {\"schemaVersion\":2,\"manifests\":[]} into it and copy each bundle to %s again; blobs that are whole are not sent again", p.text)
 		case errors.Is(err, oci.ErrIndexFile) && p.Transport == oci.TransportArchive:
 			return withHint(err, "the archive was changed on its way: copy the file once more")
+		case p.Transport == oci.TransportLayout && bundle.IsUnpacked(p.Path) && strings.Contains(err.Error(), p.Path):
+			return withHint(err, "%s", unpackedHint(p.Path))
 		case p.Transport == oci.TransportLayout && isFile(p.Path) && strings.Contains(err.Error(), p.Path):
 			return withHint(err, "for the file write oci-archive:%s", p.Path)
 		}
