@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -77,7 +78,7 @@ func ParsePolicy(data []byte, load func(ref string) (*signing.Verifier, error)) 
 	if err == nil {
 		dec := json.NewDecoder(bytes.NewReader(data))
 		dec.DisallowUnknownFields()
-		err = dec.Decode(&policyFile{})
+		err = explainWord(dec.Decode(&policyFile{}))
 	}
 	if err == nil && file.Version != 1 {
 		err = fmt.Errorf("version is %d, not 1", file.Version)
@@ -100,6 +101,30 @@ func ParsePolicy(data []byte, load func(ref string) (*signing.Verifier, error)) 
 		}
 	}
 	return &Policy{file.Rules}, nil
+}
+
+// A WordError is a word that policies do not have.
+type WordError struct {
+	Word  string
+	Known []string // what they have
+}
+
+func (e *WordError) Error() string { return fmt.Sprintf("unknown word %q", e.Word) }
+
+var policyWords = []string{
+	"version", "keys", "rules", "key", "notAfter", "from", "names", "threshold", "claims", "lowestSequence",
+}
+
+// explainWord makes a WordError of what encoding/json, which has no type for it, says of an unknown word.
+func explainWord(err error) error {
+	if err == nil {
+		return nil
+	}
+	quoted, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
+	if word, notQuoted := strconv.Unquote(quoted); unknown && notQuoted == nil {
+		return &WordError{word, policyWords}
+	}
+	return err
 }
 
 // Rules is how many rules p has.

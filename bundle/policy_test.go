@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +98,26 @@ func TestPolicyRefused(t *testing.T) {
 		if _, err := ParsePolicy([]byte(data), loadCosignKey(t)); !errors.Is(err, ErrPolicy) {
 			t.Errorf("%s: %v, want ErrPolicy", name, err)
 		}
+	}
+}
+
+// An error for an unknown word names all that there are.
+func TestPolicyWords(t *testing.T) {
+	var words []string
+	for _, typ := range []reflect.Type{reflect.TypeFor[policyFile](), reflect.TypeFor[policyKey](), reflect.TypeFor[policyRule]()} {
+		for i := range typ.NumField() {
+			word := typ.Field(i).Tag.Get("json")
+			if word != "" && !slices.Contains(words, word) {
+				words = append(words, word)
+			}
+		}
+	}
+	if !slices.Equal(words, policyWords) {
+		t.Errorf("policyWords = %q, want %q", policyWords, words)
+	}
+	_, err := ParsePolicy([]byte(badPolicies["unknown word"]), loadCosignKey(t))
+	if word, ok := errors.AsType[*WordError](err); !ok || word.Word != "name" {
+		t.Errorf("%v does not name the word", err)
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 const (
 	exitDone         = 0
 	exitFailed       = 1   // anything that has no code of its own
-	exitUsage        = 2   // the command line, and keys that it names and that are none
+	exitUsage        = 2   // the command line, and what it names to follow and is none: keys, a policy, goferry.yaml
 	exitMismatch     = 3   // a digest, sum, signature or structure is not what it has to be, or is not proven where it has to be
 	exitNoAccess     = 4   // 401, 403, the wrong password of a key
 	exitNetwork      = 5   // no connection, cut connection, 5xx
@@ -63,10 +63,10 @@ func exitCode(err error) int {
 		{oci.ErrDigest, exitMismatch},
 		{bundle.ErrUntrusted, exitMismatch},
 		{bundle.ErrRollback, exitMismatch},
-		{bundle.ErrPolicy, exitMismatch},
+		{bundle.ErrPolicy, exitUsage},
 		{errAuditLog, exitMismatch},
 		{signing.ErrPassword, exitNoAccess},
-		{signing.ErrKey, exitUsage}, // behind ErrPolicy: one that a policy names is no word of the command line
+		{signing.ErrKey, exitUsage},
 		{bundle.ErrIncomplete, exitIncomplete},
 		{oci.ErrUnauthorized, exitNoAccess},
 		{gomod.ErrAuth, exitNoAccess},

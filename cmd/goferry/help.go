@@ -34,7 +34,7 @@ Where bundles are
 Exit codes
    0    done
    1    failed, in a way that has no code of its own
-   2    the command line, or a key that is none
+   2    the command line, or a key, policy or goferry.yaml that is none
    3    verification failed: a digest, sum, signature or structure is not what it has to be
    4    no access to a registry, or the wrong password of a key
    5    network

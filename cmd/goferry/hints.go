@@ -29,6 +29,7 @@ func hint(err error) string {
 		return registryHint(answer)
 	}
 	var host *oci.HostError
+	var word *bundle.WordError
 	switch {
 	case errors.As(err, &host):
 		return fmt.Sprintf("if %s is a part of the registry, add --allow-host %[1]s", host.Host)
@@ -50,6 +51,8 @@ func hint(err error) string {
 		return keyHint
 	case errors.Is(err, bundle.ErrNotEmpty):
 		return "name a directory that is not there yet, or one that goferry has unpacked into before"
+	case errors.As(err, &word):
+		return wordHint(word)
 	case errors.Is(err, bundle.ErrRollback):
 		return "if the older one is meant, add --allow-rollback"
 	case errors.Is(err, bundle.ErrNotUnpacked):
@@ -74,4 +77,11 @@ func hint(err error) string {
 		return "modules come through the go command's own settings: see \"go env GOPROXY GOPRIVATE GONOPROXY\""
 	}
 	return ""
+}
+
+func wordHint(e *bundle.WordError) string {
+	if near := nearest(e.Word, e.Known); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return "it has " + strings.Join(e.Known, ", ")
 }

@@ -48,7 +48,7 @@ func initConfig(c *cli.Context) error {
 	}
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return withHint(usagef("%s is there already", name), "change it, or name another with --file")
+		return withHint(fmt.Errorf("%s is there already", name), "change it, or name another with --file")
 	}
 	if err != nil {
 		return err

@@ -141,7 +141,7 @@ type decisionJSON struct {
 func readPolicy(c *cli.Context) (*bundle.Policy, error) {
 	const maxPolicy = 1 << 20
 	file := c.String("policy")
-	data, err := readSmall(file, maxPolicy)
+	data, err := readNamed(file, maxPolicy)
 	if err != nil {
 		return nil, err
 	}
