@@ -41,6 +41,9 @@ func proveFiles(ctx context.Context, root *os.Root, l proofLayer, was stateLayer
 		return p.problems, nil
 	}
 	for _, f := range was.Files {
+		if _, twice := p.left[f.Name]; twice {
+			p.bad(genState, fmt.Errorf("it names %s twice", f.Name))
+		}
 		p.left[f.Name] = f
 		if problem := lookAt(root, f); problem != nil {
 			problem.Module = layerName(l.desc)

@@ -196,6 +196,12 @@ func TestStatusForgedState(t *testing.T) {
 			}
 		}, "go/bin"},
 		"another title": {func(_ *testing.T, _ string, was *state) { was.Bundles[0].Version = "v9" }, genState},
+		"a file twice": {func(_ *testing.T, _ string, was *state) {
+			for d, l := range was.Layers {
+				l.Files = append(l.Files, l.Files[0])
+				was.Layers[d] = l
+			}
+		}, genState},
 		"a bundle twice": {func(_ *testing.T, _ string, was *state) {
 			was.Bundles = append(was.Bundles, was.Bundles[0])
 		}, genState},
