@@ -103,14 +103,10 @@ type late struct {
 func startLate(t *testing.T, host string, delay time.Duration) *late {
 	t.Helper()
 	l := &late{}
-	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: host})
-	proxy.Transport = &http.Transport{MaxIdleConnsPerHost: 64}
-	direct := proxy.Director
-	proxy.Director = func(r *http.Request) {
-		asked := r.Host // goes on, as the registry sends back to it
-		direct(r)
-		r.Host = asked
-	}
+	proxy := &httputil.ReverseProxy{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(&url.URL{Scheme: "http", Host: host})
+		r.Out.Host = r.In.Host // the registry sends back to it
+	}}
 	l.host = startHandler(t, security{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l.requests.Add(1)
 		time.Sleep(delay)
