@@ -35,6 +35,7 @@ func pages(t *testing.T) map[string]string {
 var (
 	pageLink  = regexp.MustCompile(`\]\(([^):#]+)\)`)
 	shellText = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
+	yamlText  = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```")
 	inlineRun = regexp.MustCompile("`(goferry [a-z][^`]*)`")
 )
 
@@ -64,6 +65,25 @@ func TestPageOfKeys(t *testing.T) {
 		if row := fmt.Sprintf("| `%s` | %s | %s |\n", key.name, key.kind, key.about); !strings.Contains(page, row) {
 			t.Errorf("pack.md does not have the row %s", row)
 		}
+	}
+}
+
+// TestPageOfConfigs holds that every goferry.yaml in the documentation is one.
+func TestPageOfConfigs(t *testing.T) {
+	found := 0
+	for name, text := range pages(t) {
+		for _, m := range yamlText.FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(m[1], "bundles:") {
+				continue
+			}
+			found++
+			if _, err := parseConfig([]byte(m[1])); err != nil {
+				t.Errorf("%s: %v in\n%s", name, err, m[1])
+			}
+		}
+	}
+	if found < 2 {
+		t.Errorf("%d files are shown", found)
 	}
 }
 

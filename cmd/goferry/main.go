@@ -14,7 +14,7 @@
 // Standard output has data and nothing else: the digest that pack and copy print, the
 // text or JSON of inspect, verify, unpack and rehearse, the assignments of env, and what a
 // command prints that is rehearsed. Everything else is for people, goes to standard error, and
-// has "goferry: " before each line:
+// has "goferry: " before each line, but for serve's access log:
 //
 //	goferry: error: …    what is wrong
 //	goferry: hint: …     what to type next, where goferry knows it
