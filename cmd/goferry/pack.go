@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -108,6 +109,7 @@ func packBundle(c *cli.Context, lock *lockedBundle) error {
 	}
 	trailOf(c.Context).wrote(c.String("output"), packed.Descriptor.Digest)
 	j.show.close()
+	tellPacked(c, packed, opts.Platforms)
 	return printPacked(c, packed, rehearsal)
 }
 
@@ -145,6 +147,29 @@ func printPacked(c *cli.Context, p bundle.Packed, rehearsal *rehearsalJSON) erro
 	}
 	_, err := fmt.Fprintln(c.App.Writer, p.Descriptor.Digest)
 	return err
+}
+
+// tellPacked says, unless that is too much, what is in the bundle.
+func tellPacked(c *cli.Context, p bundle.Packed, platforms []gomod.Platform) {
+	if c.Bool("quiet") {
+		return
+	}
+	parts := []string{count(p.Modules, "module"), "no toolchain"}
+	if versions := p.Record.GoVersions(); len(versions) > 0 {
+		var names []string
+		for _, p := range platforms {
+			names = append(names, p.String())
+		}
+		parts[1] = fmt.Sprintf("%s for %s", strings.Join(versions, ", "), cmp.Or(strings.Join(names, ", "), hostPlatform().String()))
+	}
+	if n := len(p.Record.ToolNames()); n > 0 {
+		parts = append(parts, count(n, "tool"))
+	}
+	parts = append(parts, size(p.Bytes))
+	if c.String("sign-key") != "" {
+		parts = append(parts, "signed")
+	}
+	tell(c.App.ErrWriter, "", "packed "+strings.Join(parts, ", "))
 }
 
 // tellLayers says, unless that is too much, for whom a bundle has too many layers.
