@@ -2,6 +2,7 @@ package gomod
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"go/version"
 	"os"
@@ -138,6 +139,9 @@ func (g *goCommand) downloadToolchain(ctx context.Context, m module.Version, v s
 	if err == nil {
 		return nil
 	}
+	if errors.Is(err, ErrAuth) || errors.Is(err, ErrNetwork) { // which says nothing of what there is
+		return fmt.Errorf("capture toolchain: %w", err)
+	}
 	if known, listErr := g.toolchains(ctx, p); listErr == nil && !slices.Contains(known, v) {
 		return &ToolchainError{Version: v, Platform: p, Near: nearest(known, v)}
 	}
@@ -179,8 +183,12 @@ func (g *goCommand) toolchains(ctx context.Context, p Platform) ([]string, error
 	return known, nil
 }
 
-// nearest returns up to three of the versions known on either side of v.
+// nearest returns up to three of the versions known on either side of v. Prereleases are near to others only.
 func nearest(known []string, v string) []string {
+	releases := slices.DeleteFunc(slices.Clone(known), isPrerelease)
+	if len(releases) > 0 && !isPrerelease(v) {
+		known = releases
+	}
 	i, _ := slices.BinarySearchFunc(known, v, version.Compare)
 	return slices.Clone(known[max(0, i-3):min(len(known), i+3)])
 }

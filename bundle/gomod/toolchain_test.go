@@ -2,6 +2,8 @@ package gomod
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,7 +95,8 @@ func TestToolchainUnknown(t *testing.T) {
 		platform  Platform
 		words     string
 	}{
-		{"go1.23.9", linux, "near it: go1.22.0, go1.23.4, go1.23.5, go1.24rc1, go1.26.8"},
+		{"go1.23.9", linux, "near it: go1.22.0, go1.23.4, go1.23.5, go1.26.8"},
+		{"go1.24rc2", linux, "near it: go1.23.4, go1.23.5, go1.24rc1, go1.26.8"},
 		{"go1.26.8", darwin, "near it: go1.23.5"},
 		{"go1.26.8", Platform{"plan9", "mips"}, "none for plan9/mips"},
 		{"sometime", linux, "not a Go version"},
@@ -104,6 +107,25 @@ func TestToolchainUnknown(t *testing.T) {
 		if !errors.Is(err, ErrUnknownToolchain) || !strings.Contains(err.Error(), test.words) {
 			t.Errorf("Capture of %s for %s: %v, want %q in it", test.toolchain, test.platform, err, test.words)
 		}
+	}
+}
+
+// A proxy that refuses a toolchain has not said that there is none.
+func TestToolchainRefused(t *testing.T) {
+	b := newToolchainBench(t, nil)
+	files := http.FileServer(http.Dir(filepath.Join(b.root, "proxy")))
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "go1.23.9") {
+			http.Error(w, "not for you", http.StatusForbidden)
+			return
+		}
+		files.ServeHTTP(w, r)
+	}))
+	defer proxy.Close()
+	b.proxy = proxy.URL
+	_, err := b.capture(Options{Toolchains: []string{"go1.23.9"}, Platforms: []Platform{linux}})
+	if !errors.Is(err, ErrAuth) || !strings.Contains(err.Error(), "403 Forbidden") {
+		t.Errorf("Capture: %v, want ErrAuth with the proxy's answer", err)
 	}
 }
 
