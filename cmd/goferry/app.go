@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -35,6 +37,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	for _, c := range app.Commands {
 		c.OnUsageError = onUsageError
 		c.HideHelpCommand = true
+		c.UsageText = cmp.Or(c.UsageText, strings.TrimSpace("goferry "+c.Name+" [options] "+c.ArgsUsage))
 		record(c)
 	}
 	return app
@@ -85,7 +88,8 @@ func onUsageError(_ *cli.Context, err error, _ bool) error {
 // says which one is missing or too many.
 func arguments(c *cli.Context, names ...string) ([]string, error) {
 	args := c.Args().Slice()
-	hint := fmt.Sprintf("goferry %s %s; see \"goferry help %[1]s\"", c.Command.Name, c.Command.ArgsUsage)
+	call := strings.TrimSpace(c.Command.Name + " " + c.Command.ArgsUsage)
+	hint := fmt.Sprintf("goferry %s; see \"goferry help %s\"", call, c.Command.Name)
 	if len(args) < len(names) {
 		return nil, withHint(usagef("%s: %s is missing", c.Command.Name, names[len(args)]), "%s", hint)
 	}

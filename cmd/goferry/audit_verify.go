@@ -27,6 +27,7 @@ func auditCommand() *cli.Command {
 		Name:      "audit",
 		Usage:     "check that an audit log is as it was written",
 		ArgsUsage: "verify FILE",
+		UsageText: "goferry audit verify [options] FILE",
 		Description: "goferry copy --audit-log /var/log/goferry.log oci:bundle harbor.corp/go/app:v3\n" +
 			"goferry audit verify /var/log/goferry.log\n\n" +
 			"With --audit-log or $GOFERRY_AUDIT_LOG each command that touches bundles, keys or registries appends\n" +

@@ -22,7 +22,8 @@ func diffCommand() *cli.Command {
 			"Modules, toolchains and tools that TO has more (+), has not (-) or in another version (~), and how\n" +
 			"large the layers are that only TO has. FROM or TO may be a directory that was unpacked into. Where\n" +
 			"one is a go.mod file, only what it asks for, and go.sum beside it, is compared: - is what the bundle\n" +
-			"TO lacks. Of bundles with programs that load plugins it is told which plugins do not fit. What is listed is what the bundles say of themselves; \"goferry verify\" proves it.",
+			"TO lacks. Of bundles with programs that load plugins it is told which plugins do not fit. What is\n" +
+			"listed is what the bundles say of themselves; \"goferry verify\" proves it.",
 		Flags: append([]cli.Flag{
 			formatFlag(),
 			&cli.BoolFlag{Name: "exit-code", Usage: "exit with 1 if there is a difference"},

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // pages returns the documentation by its file names, from the top of the repository.
@@ -89,6 +90,7 @@ func TestPageOfConfigs(t *testing.T) {
 
 // TestHelp holds that every command tells what it is for and shows how it is called, and every flag what it does.
 func TestHelp(t *testing.T) {
+	const widest = 110
 	app := newApp(strings.NewReader(""), io.Discard, io.Discard)
 	for _, cmd := range app.VisibleCommands() {
 		lines := exampleLines(cmd.Description)
@@ -97,6 +99,14 @@ func TestHelp(t *testing.T) {
 		}
 		for _, line := range lines {
 			checkExample(t, "help "+cmd.Name, line)
+		}
+		for line := range strings.Lines(cmd.Description) {
+			if n := utf8.RuneCountInString(line); n > widest && !strings.HasPrefix(line, "goferry ") {
+				t.Errorf("%s: a line of %d characters, at most %d fit: %s", cmd.Name, n, widest, line)
+			}
+		}
+		if text := cmd.UsageText; text != strings.TrimSpace(text) || !strings.HasPrefix(text, "goferry "+cmd.Name) {
+			t.Errorf("%s: it is called as %q", cmd.Name, text)
 		}
 		for _, flag := range cmd.VisibleFlags() {
 			if _, doc, _ := strings.Cut(flagHelp(flag), "\t"); doc == "" {

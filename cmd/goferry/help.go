@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 )
@@ -83,11 +84,32 @@ func flagHelp(f cli.Flag) string {
 	if doc.TakesValue() {
 		line += " " + cmp.Or(placeholder, "VALUE")
 	}
-	line += "\t" + before + placeholder + after
+	text := before + placeholder + after
 	if value := strings.Trim(doc.GetDefaultText(), `"`); doc.TakesValue() && value != "" && quoted {
-		line += " (default: " + value + ")"
+		text += " (default: " + value + ")"
 	}
-	return line
+	return line + "\t" + wrapped(text, "\n   \t")
+}
+
+// wrapped breaks text into lines of up to flagWidth characters.
+func wrapped(text, newline string) string {
+	const flagWidth = 72
+	var b strings.Builder
+	at := 0
+	for i, word := range strings.Fields(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i > 0 && at+1+n > flagWidth:
+			b.WriteString(newline)
+			at = 0
+		case i > 0:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += n
+	}
+	return b.String()
 }
 
 func helpCommand() *cli.Command {

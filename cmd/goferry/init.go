@@ -17,13 +17,13 @@ import (
 
 func initCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "init",
-		Usage:     "write a goferry.yaml for the projects that are here",
-		ArgsUsage: " ",
+		Name:  "init",
+		Usage: "write a goferry.yaml for the projects that are here",
 		Description: "goferry init && goferry pack\n" +
 			"goferry init --schema > goferry.schema.json\n\n" +
 			"The directory where you are and those below are searched for go.work and go.mod files, but for\n" +
-			"vendor, testdata and hidden directories and module caches, and goferry.yaml is written with one bundle of them all.",
+			"vendor, testdata and hidden directories and module caches, and goferry.yaml is written with one\n" +
+			"bundle of them all.",
 		Flags: slices.Concat(configFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: "schema", Usage: "print the JSON schema of goferry.yaml, for editors, and do nothing else"},
 		}),

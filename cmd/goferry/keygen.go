@@ -13,9 +13,8 @@ import (
 
 func keygenCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "keygen",
-		Usage:     "make a key pair to sign bundles with",
-		ArgsUsage: " ",
+		Name:  "keygen",
+		Usage: "make a key pair to sign bundles with",
 		Description: "goferry keygen --out release\n" +
 			"goferry keygen --import rsa.pem --out release\n\n" +
 			"PREFIX.key is the private key, encrypted with a password, and PREFIX.pub the public one, both as\n" +

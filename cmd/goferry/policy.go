@@ -18,6 +18,7 @@ func policyCommand() *cli.Command {
 		Name:      "policy",
 		Usage:     "check a policy, and explain what it makes of a bundle",
 		ArgsUsage: "check --policy FILE [REF]",
+		UsageText: "goferry policy check [options] --policy FILE [REF]",
 		Description: "goferry policy check --policy policy.json\n" +
 			"goferry policy check --policy policy.json harbor.inside/go/app:v3\n\n" +
 			"A policy says whose signatures are believed on the isolated side, of what comes from where:\n\n" +

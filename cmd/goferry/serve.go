@@ -27,12 +27,12 @@ func serveCommand() *cli.Command {
 		ArgsUsage: "[NAME=]REF…",
 		Description: "goferry serve --key release.pub oci:/media/stick/app:v3\n" +
 			"goferry serve --key release.pub --listen :8080 oci:/srv/bundles harbor.corp/go/tools:v7\n\n" +
-			"Who signed is asked first, and everything verified. Then the go command finds modules, toolchains and the checksum\n" +
-			"database at the URL that is printed, and container engines find the bundles as images: as the\n" +
-			"repository that REF has, or is called as a file, or as NAME. Without a tag all bundles of a layout\n" +
-			"or archive are served, and what is added or replaced there, or moves in a registry, is verified\n" +
-			"and then served without a restart. What is not signed is left out of a whole layout or archive, and\n" +
-			"replaces nothing that is served. Ends with 0 when it is interrupted or terminated.",
+			"Who signed is asked first, and everything verified. Then the go command finds modules, toolchains\n" +
+			"and the checksum database at the URL that is printed, and container engines find the bundles as\n" +
+			"images: as the repository that REF has, or is called as a file, or as NAME. Without a tag all bundles\n" +
+			"of a layout or archive are served, and what is added or replaced there, or moves in a registry, is\n" +
+			"verified and then served without a restart. What is not signed is left out of a whole layout or\n" +
+			"archive, and replaces nothing that is served. Ends with 0 when it is interrupted or terminated.",
 		Flags:  slices.Concat(serveFlags(), []cli.Flag{formatFlag(), progressFlag(), quietFlag()}, demandFlags(), registryFlags()),
 		Action: serveBundles,
 	}
