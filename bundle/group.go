@@ -18,7 +18,7 @@ import (
 //
 // "none" is for what the checksum database does not cover.
 
-// members returns the layers that a layer is made of: of a group those of its modules, else itself.
+// Members returns the layers that a layer is made of: of a group those of its modules, else itself.
 func Members(desc ocispec.Descriptor) []ocispec.Descriptor {
 	if desc.Annotations[AnnotationGroup] == "" {
 		return []ocispec.Descriptor{desc}
