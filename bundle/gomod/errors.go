@@ -12,7 +12,6 @@ import (
 var (
 	// ErrNoProject says that a directory is in no module.
 	ErrNoProject = errors.New("no go.mod")
-
 	// ErrNoDir says that what was named as a directory is none.
 	ErrNoDir = errors.New("not a directory")
 	// ErrUnknownToolchain says that there is no such Go version for a platform.

@@ -90,7 +90,7 @@ func (c *corpus) queries(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			c.must(t, dir, "pack", "--toolchain", "none", "--module", name, "-o", "oci:bundle")
+			c.must(t, dir, "pack", "--quiet", "--toolchain", "none", "--module", name, "-o", "oci:bundle")
 			stdout, _, _ := c.goferry(t, dir, "inspect", "--format", "json", "oci:bundle")
 			if !strings.Contains(stdout, `"`+want+`"`) || strings.Contains(stdout, `"`+name+`"`) {
 				t.Errorf("%s is packed as %s; want %s", name, stdout, want)
