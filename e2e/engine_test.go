@@ -20,12 +20,14 @@ type engine struct {
 }
 
 // A builder builds a project by one of its Dockerfiles, from a bundle in a registry. The RUN lines have no network.
-type builder func(t *testing.T, dir, dockerfile, bundle string, flags ...string)
+// Without platforms it builds for this one.
+type builder func(t *testing.T, dir, dockerfile, bundle, platforms string)
 
 var engines = []engine{
 	{"docker", startDockerBuilder, []string{"copy"}, false},
 	{"buildah", func(t *testing.T) builder { return startBuilder(t, "buildah", "bud") }, []string{"from", "mount"}, true},
 	{"podman", func(t *testing.T) builder { return startBuilder(t, "podman", "build") }, []string{"copy"}, false},
+	{"buildkit", startBuildKit, []string{"copy", "mount"}, true},
 }
 
 // startDockerBuilder uses the classic builder, which pulls what FROM names by itself.
@@ -35,10 +37,9 @@ func startDockerBuilder(t *testing.T) builder {
 	need(t, "docker", "apt-get install docker.io")
 	need(t, "dockerd", "apt-get install docker.io")
 	env := []string{"DOCKER_BUILDKIT=0", "DOCKER_HOST=" + startDocker(t)}
-	return func(t *testing.T, dir, dockerfile, bundle string, flags ...string) {
+	return func(t *testing.T, dir, dockerfile, bundle, _ string) {
 		t.Helper()
-		args := slices.Concat([]string{"build", "--network", "none", "--build-arg", "BUNDLE=" + bundle, "-f", dockerfile}, flags, []string{"."})
-		command{dir: dir, env: env}.must(t, "docker", args...)
+		command{dir: dir, env: env}.must(t, "docker", "build", "--network", "none", "--build-arg", "BUNDLE="+bundle, "-f", dockerfile, ".")
 	}
 }
 
@@ -48,37 +49,37 @@ func startDocker(t *testing.T) (host string) {
 	t.Helper()
 	dir := tempDir(t)
 	host = "unix://" + filepath.Join(dir, "d.sock")
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
 	cmd := exec.Command("dockerd", "--host", host, "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
 		"--pidfile", filepath.Join(dir, "pid"), "--storage-driver", "overlay2", "--bridge", "none",
 		"--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false")
-	cmd.Env = environ()
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() { cmd.Wait(); close(done) }()
-	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		<-done
-	})
-	waitForDocker(t, host, done, log.Name())
+	c := command{env: []string{"DOCKER_HOST=" + host}}
+	serveDaemon(t, cmd, func() bool { return c.run(t, "docker", "version").code == 0 })
 	return host
 }
 
-// waitForDocker asks until the daemon answers: it has no other way to tell.
-func waitForDocker(t *testing.T, host string, died <-chan struct{}, log string) {
+// serveDaemon runs a daemon until the test ends. It asks until the daemon answers: it has no other way to tell.
+func serveDaemon(t *testing.T, cmd *exec.Cmd, answers func() bool) {
 	t.Helper()
+	log := filepath.Join(tempDir(t), "log")
+	out, err := os.Create(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd.Env, cmd.Stdout, cmd.Stderr = environ(), out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	died := make(chan struct{})
+	go func() { cmd.Wait(); close(died) }()
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		<-died
+	})
 	deadline := time.After(time.Minute)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	c := command{env: []string{"DOCKER_HOST=" + host}}
-	for c.run(t, "docker", "version").code != 0 {
+	for !answers() {
 		select {
 		case <-tick.C:
 			continue
@@ -86,7 +87,7 @@ func waitForDocker(t *testing.T, host string, died <-chan struct{}, log string) 
 		case <-deadline:
 		}
 		text, _ := os.ReadFile(log)
-		t.Fatalf("dockerd did not start:\n%s", text)
+		t.Fatalf("%s did not start:\n%s", cmd.Path, text)
 	}
 }
 
@@ -100,8 +101,12 @@ func startBuilder(t *testing.T, program, verb string) builder {
 	storage := tempDir(t)
 	t.Cleanup(func() { exec.Command("umount", "--recursive", filepath.Join(storage, "root", "overlay")).Run() })
 	global := []string{"--root", filepath.Join(storage, "root"), "--runroot", filepath.Join(storage, "run"), "--storage-driver", "overlay"}
-	return func(t *testing.T, dir, dockerfile, bundle string, flags ...string) {
+	return func(t *testing.T, dir, dockerfile, bundle, platforms string) {
 		t.Helper()
+		var flags []string
+		if platforms != "" {
+			flags = []string{"--platform", platforms, "--manifest", "container"}
+		}
 		c := command{dir: dir}
 		c.must(t, program, slices.Concat(global, []string{"pull", "--tls-verify=false", bundle})...)
 		c.must(t, "unshare", slices.Concat([]string{"-n", program}, global, []string{verb, "--isolation", "chroot", "--network", "host",

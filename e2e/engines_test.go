@@ -7,7 +7,7 @@ import (
 )
 
 // TestEngines builds a program in a container that starts from the bundle, or takes the toolchain and the modules out of it,
-// with docker, buildah and podman. No RUN line has a network. Modules of the bundle share layers.
+// with docker, buildah, podman and BuildKit. No RUN line has a network. Modules of the bundle share layers.
 func TestEngines(t *testing.T) {
 	f, s := packShared(t), startInProcess(t, security{})
 	bundle := s.host + "/go/app:v1"
@@ -16,11 +16,11 @@ func TestEngines(t *testing.T) {
 		t.Run(e.name, func(t *testing.T) {
 			build := e.start(t)
 			for _, dockerfile := range []string{"from.Dockerfile", "copy.Dockerfile"} {
-				t.Run(dockerfile, func(t *testing.T) { build(t, copyTree(t, "testdata/container"), dockerfile, bundle) })
+				t.Run(dockerfile, func(t *testing.T) { build(t, copyTree(t, "testdata/container"), dockerfile, bundle, "") })
 			}
 			if e.platforms {
 				t.Run("platforms.Dockerfile", func(t *testing.T) {
-					build(t, copyTree(t, "testdata/container"), "platforms.Dockerfile", bundle, "--platform", "linux/amd64,linux/arm64", "--manifest", "container")
+					build(t, copyTree(t, "testdata/container"), "platforms.Dockerfile", bundle, "linux/amd64,linux/arm64")
 				})
 			}
 			for _, style := range e.styles {
@@ -28,7 +28,7 @@ func TestEngines(t *testing.T) {
 					dir := copyTree(t, "testdata/container")
 					printed := goferry(t, "dockerfile", "--plain-http", "--style", style, "--base", "bundle", bundle) // with a /tmp
 					write(t, filepath.Join(dir, "Dockerfile"), printed)
-					build(t, dir, "Dockerfile", pinned.FindString(printed))
+					build(t, dir, "Dockerfile", pinned.FindString(printed), "")
 				})
 			}
 		})

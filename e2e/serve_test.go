@@ -150,7 +150,7 @@ func TestServeEngines(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
 			build := e.start(t)
-			build(t, copyTree(t, "testdata/container"), "from.Dockerfile", strings.TrimPrefix(url, "http://")+"/go/toolchain:v1")
+			build(t, copyTree(t, "testdata/container"), "from.Dockerfile", strings.TrimPrefix(url, "http://")+"/go/toolchain:v1", "")
 		})
 	}
 }

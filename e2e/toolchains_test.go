@@ -97,7 +97,7 @@ func TestSwitchInImage(t *testing.T) {
 	bundle := r.host + "/go/switching:v1"
 	goferry(t, "copy", "--plain-http", f.ref, bundle)
 	for _, e := range engines {
-		t.Run(e.name, func(t *testing.T) { e.start(t)(t, copyTree(t, "testdata/switching"), "from.Dockerfile", bundle) })
+		t.Run(e.name, func(t *testing.T) { e.start(t)(t, copyTree(t, "testdata/switching"), "from.Dockerfile", bundle, "") })
 	}
 }
 

@@ -98,7 +98,7 @@ RUN ["go", "build", "-trimpath", "-o", "/out/", "./..."]
 FROM scratch
 COPY --from=build /out/ /bin/
 `,
-	"mount": `# buildah build --network none .
+	"mount": `# docker build --network none .
 # {name}
 FROM {bundle} AS bundle
 
