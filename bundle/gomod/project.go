@@ -74,7 +74,7 @@ func (g *goCommand) locate(ctx context.Context, dir string) (mod, work string, e
 		return "", "", fmt.Errorf("capture %s: %w", dir, err)
 	}
 	if info, err := os.Stat(abs); errors.Is(err, fs.ErrNotExist) {
-		return "", "", fmt.Errorf("capture %s: %w: it is not there", dir, ErrNoDir)
+		return "", "", fmt.Errorf("capture %s: %w: %w", dir, ErrNoDir, fs.ErrNotExist)
 	} else if err != nil {
 		return "", "", fmt.Errorf("capture: %w", err)
 	} else if !info.IsDir() {
