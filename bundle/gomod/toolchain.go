@@ -2,7 +2,6 @@ package gomod
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"go/version"
 	"os"
@@ -139,9 +138,7 @@ func (g *goCommand) downloadToolchain(ctx context.Context, m module.Version, v s
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, ErrAuth) || errors.Is(err, ErrNetwork) { // which says nothing of what there is
-		return fmt.Errorf("capture toolchain: %w", err)
-	}
+	// A proxy may refuse what it does not have, and what it has.
 	if known, listErr := g.toolchains(ctx, p); listErr == nil && !slices.Contains(known, v) {
 		return &ToolchainError{Version: v, Platform: p, Near: nearest(known, v)}
 	}
