@@ -162,9 +162,10 @@ func (e *ToolchainError) Error() string {
 
 func (e *ToolchainError) Is(target error) bool { return target == ErrUnknownToolchain }
 
-// toolchains lists the Go versions that the proxy has for p, oldest first.
+// toolchains lists the Go versions that the proxy has for p, oldest first. The newest is not looked at for what it
+// retracts: a proxy may refuse it.
 func (g *goCommand) toolchains(ctx context.Context, p Platform) ([]string, error) {
-	out, err := g.module(ctx, g.path("idle"), "list", "-m", "-versions", toolchainPath)
+	out, err := g.module(ctx, g.path("idle"), "list", "-m", "-versions", "-retracted", toolchainPath)
 	if err != nil {
 		return nil, err
 	}

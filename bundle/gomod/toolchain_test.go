@@ -116,7 +116,7 @@ func TestToolchainRefused(t *testing.T) {
 	b.publishToolchain(toolchainVersion("go1.23.9", linux))
 	files := http.FileServer(http.Dir(filepath.Join(b.root, "proxy")))
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.URL.Path, "go1.23.9") || strings.Contains(r.URL.Path, "go1.23.8") {
+		if strings.Contains(r.URL.Path, "go1.23.9") || strings.Contains(r.URL.Path, "go1.23.77") {
 			http.Error(w, "not for you", http.StatusForbidden)
 			return
 		}
@@ -128,7 +128,7 @@ func TestToolchainRefused(t *testing.T) {
 	if !errors.Is(err, ErrAuth) || !strings.Contains(err.Error(), "403 Forbidden") {
 		t.Errorf("Capture: %v, want ErrAuth with the proxy's answer", err)
 	}
-	_, err = b.capture(Options{Toolchains: []string{"go1.23.8"}, Platforms: []Platform{linux}})
+	_, err = b.capture(Options{Toolchains: []string{"go1.23.77"}, Platforms: []Platform{linux}})
 	if !errors.Is(err, ErrUnknownToolchain) || !strings.Contains(err.Error(), "near it: ") {
 		t.Errorf("Capture of what the proxy does not list: %v", err)
 	}
