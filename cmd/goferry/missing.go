@@ -35,8 +35,11 @@ func (j *job) nameDamage(err error) error {
 	if name := itemName(damaged.Blob); name != damaged.Blob.Digest.String() {
 		err = fmt.Errorf("%s: %w", name, err)
 	}
-	return withHint(fmt.Errorf("copy %s: %w", src, err),
-		"\"goferry verify %s\" names all that is damaged, and \"goferry repair\" mends it", src)
+	err = fmt.Errorf("copy %s: %w", src, err)
+	if _, hinted := errors.AsType[*hintedError](err); hinted {
+		return err
+	}
+	return withHint(err, "\"goferry verify %s\" names all that is damaged, and \"goferry repair\" mends it", src)
 }
 
 // nameAbsent makes one error of all that is not on those volumes of a set that are there, and leaves what else is wrong.
