@@ -116,7 +116,7 @@ func projectDirs(c *cli.Context) ([]string, error) {
 	}
 	for {
 		for _, name := range []string{"go.mod", "go.work"} {
-			if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.Mode().IsRegular() {
+			if isFile(filepath.Join(dir, name)) {
 				return []string{"."}, nil
 			}
 		}
