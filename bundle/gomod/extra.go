@@ -20,11 +20,7 @@ import (
 func (g *goCommand) extraModule(ctx context.Context, m module.Version, s *set) (mainModule, error) {
 	arg := m.Path + "@" + orQuery(m.Version, "latest")
 	g.progress(Event{Phase: "resolve", Module: arg})
-	out, err := g.module(ctx, g.path("idle"), "mod", "download", "-json", arg)
-	found, failed, err := downloads(out, err)
-	if err == nil {
-		err = joinErrors(failed)
-	}
+	found, err := g.download(ctx, arg)
 	if err != nil {
 		return mainModule{}, fmt.Errorf("capture: %w", err)
 	}

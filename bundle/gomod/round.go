@@ -160,6 +160,16 @@ func wantsChange(lines []string) bool {
 	})
 }
 
+// download fetches one module, whose version may be a query, into the scratch cache, and returns what it came to.
+func (g *goCommand) download(ctx context.Context, arg string) ([]module.Version, error) {
+	out, err := g.module(ctx, g.path("idle"), "mod", "download", "-json", arg)
+	found, failed, err := downloads(out, err)
+	if err == nil {
+		err = joinErrors(failed)
+	}
+	return found, err
+}
+
 // downloads sorts what "go mod download -json" printed. Modules that it could
 // not get explain its exit status, so that err remains only without them.
 func downloads(out output, err error) (found []module.Version, failed []*ModuleError, _ error) {

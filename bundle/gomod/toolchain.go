@@ -130,12 +130,7 @@ func (g *goCommand) downloadToolchain(ctx context.Context, m module.Version, v s
 	if err := os.MkdirAll(g.path("mod", tree), 0o755); err != nil {
 		return fmt.Errorf("capture: %w", err)
 	}
-	out, err := g.module(ctx, g.path("idle"), "mod", "download", "-json", m.String())
-	_, failed, err := downloads(out, err)
-	if err == nil {
-		err = joinErrors(failed)
-	}
-	if err == nil {
+	if _, err = g.download(ctx, m.String()); err == nil {
 		return nil
 	}
 	// A proxy may refuse what it does not have, and what it has.

@@ -90,11 +90,7 @@ func (g *goCommand) canBeHad(ctx context.Context, m mainModule, required module.
 	if slices.Contains(placeholders, required.Version) {
 		return false
 	}
-	out, err := g.module(ctx, g.path("idle"), "mod", "download", "-json", required.String())
-	_, failed, err := downloads(out, err)
-	if err == nil {
-		err = joinErrors(failed)
-	}
+	_, err := g.download(ctx, required.String())
 	if err != nil {
 		s.unsettle()
 		g.warn(fmt.Sprintf("%s can be built in its workspace alone: not captured: %v", m.name, err))
